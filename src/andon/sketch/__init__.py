@@ -1,0 +1,1 @@
+"""Mergeable building blocks: what engines make their summaries from."""

@@ -1,0 +1,75 @@
+"""Unaligned loads and stores by address, the ground the packet kernels stand on.
+
+Ordinary indexing of a byte array costs three times as much in numba: ``b[i] << 8`` is widened to 64 bits,
+checked for wrap-around and loaded byte by byte. Each function here becomes one machine instruction (plus a
+byte swap for the ``be`` ones).
+
+An address is an ``int64``. Every value is given and taken as ``int64`` (zero-extended), because numba turns
+mixed ``uint64``/``int64`` arithmetic into floating point. Nothing here checks bounds: a caller compares the
+captured length and the end of the buffer with the bytes it is about to touch *before* each load, since a
+wrong address ends the process.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+
+def _load(bits: int, swap: bool) -> Any:
+    @intrinsic  # type: ignore[misc]
+    def load(typingctx: Any, address: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            word = ir.IntType(bits)
+            pointer = builder.inttoptr(args[0], word.as_pointer())
+            value = builder.load(pointer)
+            value.align = 1
+            if swap:
+                value = builder.bswap(value)
+            return value if bits == 64 else builder.zext(value, ir.IntType(64))
+
+        return types.int64(types.int64), codegen
+
+    return load
+
+
+def _store(bits: int) -> Any:
+    @intrinsic  # type: ignore[misc]
+    def store(typingctx: Any, address: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            word = ir.IntType(bits)
+            pointer = builder.inttoptr(args[0], word.as_pointer())
+            narrow = args[1] if bits == 64 else builder.trunc(args[1], word)
+            written = builder.store(narrow, pointer)
+            written.align = 1
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), codegen
+
+    return store
+
+
+u8 = _load(8, False)
+le16 = _load(16, False)
+le32 = _load(32, False)
+le64 = _load(64, False)
+be16 = _load(16, True)
+be32 = _load(32, True)
+put8 = _store(8)
+put16 = _store(16)
+put32 = _store(32)
+put64 = _store(64)
+
+
+@intrinsic  # type: ignore[misc]
+def swap32(typingctx: Any, value: Any) -> Any:
+    """Reverse the four low bytes of a value below 2**32."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = ir.IntType(32)
+        return builder.zext(builder.bswap(builder.trunc(args[0], word)), ir.IntType(64))
+
+    return types.int64(types.int64), codegen

@@ -1,0 +1,150 @@
+"""The one contract between an engine and whatever runs it.
+
+Summaries merge in any order; conclusions are drawn in time order. The same engine therefore gives the same
+answer on one file, on many files in any order, and on shards spread over threads. ``docs/architecture.md``
+tells which parts of the design's contract are here already and which come with their first user.
+
+An engine is any object with these attributes and methods; nothing has to be inherited. The contract test
+(``andon.run.contract``) holds an engine, ours or a third party's, to what is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from andon.records.finding import Finding
+
+SECOND = 1_000_000_000
+_UNITS = {"s": SECOND, "min": 60 * SECOND, "h": 3600 * SECOND, "d": 86400 * SECOND}
+
+
+def duration_ns(text: str) -> int:
+    """Nanoseconds of ``"30s"``, ``"10min"``, ``"1h"`` or ``"1d"``.
+
+    >>> duration_ns("10min") // SECOND
+    600
+    """
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+    unit = text[len(number) :]
+    if not number.isdigit() or unit not in _UNITS or int(number) == 0:
+        raise ValueError(f"{text!r} is not a duration: write a whole number and one of s, min, h, d")
+    return int(number) * _UNITS[unit]
+
+
+@dataclass(frozen=True)
+class Window:
+    """How an engine cuts time. ``tile`` is the piece a summary is made for; each span is a whole number of
+    tiles, aligned to UTC; a span's summary is the merge of its tiles' summaries."""
+
+    tile: str = "1d"
+    spans: tuple[str, ...] = ("1d",)
+
+    def __post_init__(self) -> None:
+        for span in self.spans:
+            if duration_ns(span) % duration_ns(self.tile):
+                raise ValueError(f"span {span} is not a whole number of tiles of {self.tile}")
+
+
+class State(Protocol):
+    """What is kept between calls: a summary or a carry. Bytes hold version, shape and checksum, and are
+    equal for equal content however it came about."""
+
+    def to_bytes(self) -> bytes: ...
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self: ...
+
+
+class Nothing:
+    """The carry of an engine that remembers nothing between spans."""
+
+    def to_bytes(self) -> bytes:
+        return b""
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        if data:
+            raise ValueError("this engine keeps no carry, but bytes were given")
+        return cls()
+
+
+class Locator(Protocol):
+    """Country and AS of addresses, from a table the user gave."""
+
+    def locate(self, addresses: np.ndarray) -> tuple[list[str], list[str]]:
+        """(country codes, ``"AS64500 Name"`` texts) of IPv4 addresses given as uint32; "" where unknown."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the operator told us. Engines read it when they are made; they do no I/O of their own."""
+
+    telescope: tuple[str, ...] = ()  # prefixes in CIDR; empty: inferred from the traffic
+    own: tuple[str, ...] = ()  # the organisation's own live prefixes
+    lists: Mapping[str, pa.Table] = field(default_factory=lambda: MappingProxyType({}))
+    # name -> (cidr, organisation): acknowledged scanners and the like
+    rdns: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))  # uint32 address -> name
+    locator: Locator | None = None
+    settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    # "ENGINE.NAME" -> value, for example "darknet.tools.false_alarms"
+    hash_key: int = 0x9E3779B97F4A7C15  # keys the hashes of bounded tables; same key, same sample
+
+    def setting(self, engine: str, name: str, default: Any) -> Any:
+        """Value of ``[engine.ENGINE] NAME``, or the default."""
+        return self.settings.get(f"{engine}.{name}", default)
+
+
+C = TypeVar("C", bound=State)
+S = TypeVar("S", bound=State)
+
+
+@dataclass(frozen=True)
+class Context(Generic[C]):
+    """Where a conclusion stands in time, and what other engines said of the same span.
+
+    ``tables`` is keyed ``"ENGINE:TABLE"``, e.g. ``"darknet.census:telescope"``; times are ns since 1970 UTC,
+    ``end`` exclusive. ``partial`` says the input ended inside the span. ``gap`` is the number of empty spans
+    just before this one."""
+
+    span: str
+    start: int
+    end: int
+    partial: bool = False
+    gap: int = 0
+    tables: Mapping[str, pa.Table] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[C]):
+    """What a conclusion gives. A finding's checks name a ``relation``; the runner counts it exactly in a
+    second read of the span and fills in what the check should give, so an engine never states a count that
+    was not counted."""
+
+    findings: tuple[Finding, ...] = ()
+    tables: Mapping[str, pa.Table] = field(default_factory=lambda: MappingProxyType({}))
+    carry: C | None = None
+
+
+class Engine(Protocol[S, C]):
+    """See the module text. ``summarise`` may change and return ``into``; ``merge`` may change and return
+    ``a``, and must leave ``b`` alone. ``conclude`` must not change the summary."""
+
+    name: ClassVar[str]  # "darknet.census"
+    version: ClassVar[int]  # raised when the same input may give another answer
+    reads: ClassVar[tuple[str, ...]]  # kinds of record; ("packet",) so far
+    columns: ClassVar[tuple[str, ...]]  # columns of that record; () = nothing is read, only `needs`
+    window: ClassVar[Window]
+    needs: ClassVar[tuple[str, ...]]  # "ENGINE:TABLE" of the same span
+    uses: ClassVar[tuple[str, ...]]  # names of the Site fields and settings that matter
+    publishes: ClassVar[Mapping[str, pa.Schema]]
+    limit: ClassVar[int]  # largest summary, in bytes
+
+    def empty(self) -> S: ...
+    def summarise(self, batch: pa.RecordBatch, into: S) -> S: ...
+    def merge(self, a: S, b: S) -> S: ...
+    def conclude(self, summary: S, carry: C | None, ctx: Context[C]) -> Outcome[C]: ...

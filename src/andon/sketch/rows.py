@@ -1,0 +1,230 @@
+"""Rows by 64-bit key in bounded memory: the table under every per-source and per-port summary.
+
+An open-addressing hash table (linear probing) with one array per column. When more than ``limit`` distinct
+keys arrive, only keys whose hash lies below 2^-level stay (adaptive sampling: Wegman; Flajolet, "On adaptive
+sampling", Computing 43, 1990). Which keys stay depends only on the set of keys and the salt, never on their
+order or on how the input was split: level is the smallest at which at most ``limit`` keys remain. Rows that
+stay are exact, since they were never dropped. So merging is exact, and what a cap left out is known.
+
+A kernel walks a batch and gets its slots from ``find_or_add``; when the table is full the kernel returns the
+position it reached, the caller calls ``make_room`` and goes on. See ``tests/sketch`` for the pattern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numba import njit
+
+from andon.sketch.hashing import mix64
+from andon.sketch.state import StateError, pack, unpack
+
+EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)  # not a key: keys are below 2^63
+_ONE = np.uint64(1)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its type, how two values of one key merge (add, min, max, or), width > 1 for a vector."""
+
+    dtype: str
+    merge: str = "add"
+    width: int = 1
+
+    def fresh(self, capacity: int) -> np.ndarray:
+        shape = (capacity,) if self.width == 1 else (capacity, self.width)
+        array = np.zeros(shape, self.dtype)
+        if self.merge == "min":
+            array.fill(np.iinfo(array.dtype).max)
+        return array
+
+
+@njit(cache=True, nogil=True, inline="always")
+def find_or_add(keys: np.ndarray, key: np.uint64, hashed: np.uint64, used: int, room: int) -> tuple[int, int]:
+    """(slot, used after) for a key whose ``mix64`` is ``hashed``; slot -1 if it is new and the table is full.
+
+    ``used`` is the number of keys in the table, ``room`` the number at which it is full."""
+    mask = np.uint64(keys.shape[0] - 1)
+    slot = hashed & mask
+    while True:
+        found = keys[slot]
+        if found == key:
+            return np.int64(slot), used
+        if found == EMPTY:
+            if used >= room:
+                return -1, used
+            keys[slot] = key
+            return np.int64(slot), used + 1
+        slot = (slot + _ONE) & mask
+
+
+@njit(cache=True, nogil=True, inline="always")
+def is_kept(hashed: np.uint64, level: int) -> bool:
+    """Whether a key with this hash is in the sample of this level."""
+    return level == 0 or (hashed >> np.uint64(64 - level)) == np.uint64(0)
+
+
+@njit(cache=True, nogil=True)
+def _place(keys: np.ndarray, salt: np.uint64, new_keys: np.ndarray, slots: np.ndarray) -> int:
+    """Put distinct keys in a table that has room; writes each key's slot; gives how many were new."""
+    added = 0
+    for i in range(keys.shape[0]):
+        slot, after = find_or_add(new_keys, keys[i], mix64(keys[i], salt), 0, 1)
+        slots[i] = slot
+        added += after
+    return added
+
+
+@njit(cache=True, nogil=True)
+def _kept(keys: np.ndarray, salt: np.uint64, level: int) -> np.ndarray:
+    out = np.empty(keys.shape[0], np.bool_)
+    for i in range(keys.shape[0]):
+        out[i] = is_kept(mix64(keys[i], salt), level)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def add_keys(
+    batch: np.ndarray, start: int, keys: np.ndarray, used: int, room: int, level: int, salt: np.uint64
+) -> tuple[int, int]:
+    """Add the keys of a batch from ``start`` on; gives (position reached, used)."""
+    for i in range(start, batch.shape[0]):
+        hashed = mix64(batch[i], salt)
+        if is_kept(hashed, level):
+            slot, used = find_or_add(keys, batch[i], hashed, used, room)
+            if slot < 0:
+                return i, used
+    return batch.shape[0], used
+
+
+class KeyedRows:
+    """See the module text.
+
+    Attributes for kernels: ``keys`` (uint64, EMPTY where free), ``columns[name]``, ``used``, ``room``,
+    ``level``, ``salt`` (np.uint64). A kernel must write back ``used``.
+
+    >>> rows = KeyedRows({"packets": Column("u8")}, limit=1000)
+    >>> rows.add(np.array([7, 9, 7], dtype=np.uint64))
+    >>> sorted(rows.table()[0].tolist())
+    [7, 9]
+    """
+
+    def __init__(
+        self, spec: Mapping[str, Column], limit: int, salt: int = 0x9E3779B97F4A7C15, capacity: int = 1024
+    ) -> None:
+        self.spec = dict(spec)
+        self.limit = limit
+        self.salt = np.uint64(salt)
+        self.level = 0
+        self.used = 0
+        self._allocate(capacity)
+
+    def _allocate(self, capacity: int) -> None:
+        self.keys = np.full(capacity, EMPTY, np.uint64)
+        self.columns = {name: column.fresh(capacity) for name, column in self.spec.items()}
+        self.room = min(capacity * 5 // 8, self.limit + 1)
+
+    @property
+    def nbytes(self) -> int:
+        return self.keys.nbytes + sum(array.nbytes for array in self.columns.values())
+
+    def make_room(self) -> None:
+        """Grow, or (beyond ``limit``) raise the level until the table is within it."""
+        if self.used <= self.limit:
+            self._rebuild(np.flatnonzero(self.keys != EMPTY), self.keys.shape[0] * 2)
+        while self.used > self.limit:
+            self.raise_level(self.level + 1)
+
+    def raise_level(self, level: int) -> None:
+        """Keep only the sample of this level (at least the present one)."""
+        if level <= self.level:
+            return
+        self.level = level
+        slots = np.flatnonzero(self.keys != EMPTY)
+        self._rebuild(slots[_kept(self.keys[slots], self.salt, level)], self.keys.shape[0])
+
+    def _rebuild(self, slots: np.ndarray, capacity: int) -> None:
+        old_keys, old = self.keys, self.columns
+        self._allocate(capacity)
+        target = np.empty(slots.shape[0], np.int64)
+        self.used = int(_place(old_keys[slots], self.salt, self.keys, target))
+        for name, array in self.columns.items():
+            array[target] = old[name][slots]
+
+    def add(self, batch: np.ndarray) -> None:
+        """Add keys (uint64) without touching columns."""
+        position = 0
+        while True:
+            position, self.used = add_keys(
+                batch, position, self.keys, self.used, self.room, self.level, self.salt
+            )
+            if position >= batch.shape[0]:
+                return
+            self.make_room()
+
+    def merge(self, other: KeyedRows) -> None:
+        """Take in another table of the same spec, limit and salt."""
+        if (self.limit, self.salt, self.spec) != (other.limit, other.salt, other.spec):
+            raise ValueError("only tables of the same shape, limit and hash key can be merged")
+        self.raise_level(other.level)
+        slots = np.flatnonzero(other.keys != EMPTY)
+        if other.level < self.level:
+            slots = slots[_kept(other.keys[slots], self.salt, self.level)]
+        capacity = self.keys.shape[0]
+        while capacity * 5 // 8 < self.used + slots.shape[0]:
+            capacity *= 2
+        if capacity > self.keys.shape[0]:
+            self._rebuild(np.flatnonzero(self.keys != EMPTY), capacity)
+        target = np.empty(slots.shape[0], np.int64)
+        self.used += int(_place(other.keys[slots], self.salt, self.keys, target))
+        for name, array in self.columns.items():
+            _fold(array, target, other.columns[name][slots], self.spec[name].merge)
+        while self.used > self.limit:
+            self.raise_level(self.level + 1)
+
+    def table(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """(keys in ascending order, columns in the same order)."""
+        slots = np.flatnonzero(self.keys != EMPTY)
+        slots = slots[np.argsort(self.keys[slots])]
+        return self.keys[slots], {name: array[slots] for name, array in self.columns.items()}
+
+    def to_bytes(self) -> bytes:
+        keys, columns = self.table()
+        scalars = {"limit": self.limit, "salt": int(self.salt), "level": self.level}
+        return pack("rows", 1, {"keys": keys, **columns}, scalars)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, spec: Mapping[str, Column]) -> Self:
+        arrays, scalars = unpack("rows", 1, data)
+        keys = arrays.pop("keys", None)
+        if keys is None or set(arrays) != set(spec):
+            raise StateError(f"state has columns {sorted(arrays)}, expected {sorted(spec)}")
+        capacity = 1024
+        while capacity * 5 // 8 < keys.shape[0] + 1:
+            capacity *= 2
+        rows = cls(spec, scalars["limit"], scalars["salt"], capacity)
+        rows.level = scalars["level"]
+        target = np.empty(keys.shape[0], np.int64)
+        rows.used = int(_place(keys, rows.salt, rows.keys, target))
+        for name, array in rows.columns.items():
+            if arrays[name].shape[0] != keys.shape[0] or arrays[name].shape[1:] != array.shape[1:]:
+                raise StateError(f"column {name} has the wrong shape")
+            array[target] = arrays[name]
+        return rows
+
+
+def _fold(into: np.ndarray, slots: np.ndarray, values: np.ndarray, how: str) -> None:
+    # The slots of distinct keys are distinct, so plain indexing folds each value exactly once.
+    if how == "add":
+        into[slots] += values
+    elif how == "min":
+        into[slots] = np.minimum(into[slots], values)
+    elif how == "max":
+        into[slots] = np.maximum(into[slots], values)
+    elif how == "or":
+        into[slots] |= values
+    else:
+        raise ValueError(f"unknown way to merge a column: {how!r}")

@@ -1,0 +1,19 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def andon_data() -> Path:
+    """Folder of real captures and labels: ``ANDON_DATA``, by default ``../shared/data``."""
+    folder = Path(os.environ.get("ANDON_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "darknet-data").is_dir():
+        pytest.skip(f"no real data at {folder} (set ANDON_DATA)")
+    return folder
