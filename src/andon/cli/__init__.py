@@ -1,0 +1,52 @@
+"""The command line: one file per command, each a thin layer over a function of the library.
+
+Importing this package must stay cheap (``andon --help`` within 0.3 s of CPU): commands import what they need
+when they run.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from andon.cli import analyze, count, demo, doctor, match, simulate, translate
+
+app = typer.Typer(
+    name="andon",
+    help="Who scans, with which tool, for what: captures from unused addresses go in, checkable findings "
+    "come out.\n\nExample: andon analyze capture.pcap.gz",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("demo")(demo.command)
+app.command("analyze")(analyze.command)
+app.command("count")(count.command)
+app.command("match")(match.command)
+app.command("translate")(translate.command)
+app.command("doctor")(doctor.command)
+app.add_typer(simulate.app, name="simulate")
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    if version:
+        from andon import __version__
+
+        typer.echo(f"andon {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point. A broken pipe (``andon ... | head``) and Ctrl-C end quietly."""
+    try:
+        app()
+    except BrokenPipeError:
+        # Python would complain once more when it flushes stdout at exit.
+        sys.stderr.close()
+        sys.exit(0)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)

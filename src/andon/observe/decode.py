@@ -16,8 +16,8 @@ from typing import Final
 from numba import njit
 
 from andon.observe import reasons as R
-from andon.observe.columns import OFFSET, V6_OFFSET
-from andon.observe.load import be16, be32, le16, le32, le64, put8, put16, put32, put64, u8
+from andon.observe.columns import OFFSET, ROWS, V6_OFFSET
+from andon.observe.load import be16, be32, le32, le64, put8, put16, put32, put64, u8
 from andon.records import packet as K
 
 _MAX_TAGS: Final = 32
@@ -78,7 +78,7 @@ def _start(p: int, cap: int, link: int) -> tuple[int, int]:
         if cap < 14:
             return 0, -R.SHORT_FRAME
         return 14, be16(p + 12)
-    if link in {12, 14, 101, 228, 229}:
+    if link in (12, 14, 101, 228, 229):
         if cap < 1:
             return 0, -R.SHORT_FRAME
         if link == 228:
@@ -95,7 +95,7 @@ def _start(p: int, cap: int, link: int) -> tuple[int, int]:
         return (16, be16(p + 14)) if cap >= 16 else (0, -R.SHORT_FRAME)
     if link == 276:
         return (20, be16(p)) if cap >= 20 else (0, -R.SHORT_FRAME)
-    if link in {0, 108}:
+    if link in (0, 108):
         if cap < 4:
             return 0, -R.SHORT_FRAME
         family = le32(p)
@@ -104,16 +104,16 @@ def _start(p: int, cap: int, link: int) -> tuple[int, int]:
         if family == 2:
             return 4, 0x0800
         # AF_INET6 is 24 on NetBSD, 28 on FreeBSD, 30 on macOS, 10 on Linux.
-        if family in {24, 28, 30, 10}:
+        if family in (24, 28, 30, 10):
             return 4, 0x86DD
         return 0, -R.LOOPBACK_OTHER
-    if link in {9, 50}:
+    if link in (9, 50):
         at = 2 if cap >= 2 and be16(p) == 0xFF03 else 0
         if cap < at + 2:
             return 0, -R.SHORT_FRAME
         et = _ethertype_of_ppp(be16(p + at))
         return (at + 2, et) if et > 0 else (0, -R.PPP_OTHER)
-    if link in {281, 284}:
+    if link in (281, 284):
         return (18, be16(p + 16)) if cap >= 18 else (0, -R.SHORT_FRAME)
     if link == 282:
         return (18, be16(p + 16)) if cap >= 18 else (0, -R.SHORT_FRAME)
@@ -137,7 +137,7 @@ def _network(p: int, cap: int, link: int) -> tuple[int, int, int, int]:
             return o, 4, tags, vlan
         if et == 0x86DD:
             return o, 6, tags, vlan
-        if et in {0x8100, 0x88A8, 0x9100, 0x9200}:
+        if et in (0x8100, 0x88A8, 0x9100, 0x9200):
             if cap < o + 4:
                 return 0, -R.SHORT_FRAME, tags, vlan
             if tags == 0:
@@ -162,14 +162,14 @@ def _network(p: int, cap: int, link: int) -> tuple[int, int, int, int]:
             o += 8
             if et < 0:
                 return 0, -R.PPPOE_OTHER, tags, vlan
-        elif et in {0x8847, 0x8848}:
+        elif et in (0x8847, 0x8848):
             if cap < o + 5:
                 return 0, -R.SHORT_FRAME, tags, vlan
             bottom = u8(p + o + 2) & 1
             o += 4
             if bottom:
                 version = u8(p + o) >> 4
-                if version not in {4, 6}:
+                if version not in (4, 6):
                     return 0, -R.MPLS_OTHER, tags, vlan
                 et = 0x0800 if version == 4 else 0x86DD
         elif et < 0x0600:
@@ -186,7 +186,7 @@ def _network(p: int, cap: int, link: int) -> tuple[int, int, int, int]:
 
 
 @njit(cache=True, nogil=True)
-def _options(p: int, n: int) -> tuple[int, int]:
+def options(p: int, n: int) -> tuple[int, int]:
     """Kinds of the TCP options in ``n`` bytes at ``p`` (packed, see the packet record) and the MSS."""
     kinds = 0
     shift = 0
@@ -263,7 +263,7 @@ def decode(
         end = min(cap, o + 40 + payload) if payload > 0 else cap
         t = o + 40
         for _ in range(_MAX_EXTENSIONS):
-            if proto in {0, 43, 60}:
+            if proto in (0, 43, 60):
                 if t + 8 > end:
                     break
                 size = (u8(p + t + 1) + 1) * 8
@@ -308,7 +308,7 @@ def decode(
             flags = u8(p + t + 13)
             window = be16(p + t + 14)
             if full and hlen > 20:
-                kinds, mss = _options(p + t + 20, min(hlen, avail) - 20)
+                kinds, mss = options(p + t + 20, min(hlen, avail) - 20)
         else:
             layers |= K.CUT
     elif proto == 17:
@@ -358,4 +358,4 @@ def decode(
     return R.ROW
 
 
-__all__ = ["decode", "le16"]
+

@@ -1,0 +1,52 @@
+"""``andon count``: packets, protocols, flags and unique addresses of captures."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from andon.cli.terminal import Format, console, fail, note
+
+
+def command(
+    files: list[str] = typer.Argument(..., metavar="FILE...", help="Captures; - for standard input."),
+    format: Format = typer.Option(Format.table, "--format", help="table, or json: one object a line."),
+) -> None:
+    """Count packets of captures (pcap, pcapng, .gz, .zst, .lz4), as tshark would.
+
+    Example: andon count capture.pcap.gz --format json
+    """
+    import sys
+
+    from andon.observe.count import count
+
+    read = 0
+    for name in files:
+        try:
+            result = count(sys.stdin.buffer if name == "-" else name)
+        except (OSError, ValueError) as error:
+            note(f"andon: {name}: {error}")
+            continue
+        read += 1
+        if format is Format.json:
+            print(json.dumps({"file": name, **result}), flush=True)
+        else:
+            _show(name, result)
+    if not read:
+        fail("none of the files could be read", 1)
+
+
+def _show(name: str, result: dict[str, object]) -> None:
+    from rich.table import Table
+
+    table = Table(title=name, title_justify="left", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right", overflow="fold")
+    for key, value in result.items():
+        if key == "skipped" and isinstance(value, dict):
+            for reason, packets in value.items():
+                table.add_row(f"skipped: {reason}", f"{packets:,}")
+        else:
+            table.add_row(key, f"{value:,}" if isinstance(value, int) else str(value))
+    console().print(table)

@@ -1,0 +1,151 @@
+"""File, section and interface headers of pcap and pcapng.
+
+Rare, so plain Python over ``struct``. Formats: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from andon.observe import framing as F
+from andon.observe.sources import NotACapture, Source
+
+_MAX_CAPTURED: Final = 262_144
+_MOST_CAPTURED: Final = 1 << 20
+_MOST_INTERFACES: Final = 65_536
+_PCAP: Final = {
+    b"\xd4\xc3\xb2\xa1": (0, 1000),
+    b"\xa1\xb2\xc3\xd4": (1, 1000),
+    b"\x4d\x3c\xb2\xa1": (0, 1),
+    b"\xa1\xb2\x3c\x4d": (1, 1),
+}
+_PCAPNG: Final = b"\x0a\x0d\x0d\x0a"
+_OPT_TSRESOL, _OPT_TSOFFSET = 9, 14
+
+
+@dataclass(frozen=True)
+class Interface:
+    """One pcapng interface; see ``framing`` for ``kind`` and ``operand``."""
+
+    link: int
+    snap: int
+    kind: int
+    operand: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """What holds for the records that follow: a pcap file's header, or a pcapng section's."""
+
+    ng: bool
+    swapped: int
+    multiply: int = 0
+    fraction_limit: int = 0
+    link: int = -1
+    max_captured: int = _MAX_CAPTURED
+    interfaces: list[Interface] = field(default_factory=list)
+    size: int = 0
+    need: bool = False
+
+    def table(self) -> NDArray[np.int64]:
+        """The interfaces as the kernels want them."""
+        rows = [(i.link, i.kind, i.operand, i.offset, i.snap) for i in self.interfaces]
+        return np.array(rows, dtype=np.int64).reshape(len(rows), F.IF_WIDTH)
+
+
+def _bytes(source: Source, pos: int, n: int) -> bytes:
+    n = max(0, min(n, source.length - pos))
+    return ctypes.string_at(source.address + pos, n)
+
+
+def file_header(source: Source) -> Section:
+    """Read the header at the start of the input; raises ``NotACapture``."""
+    head = _bytes(source, 0, 24)
+    if not head:
+        raise NotACapture(source.trouble or "the input is empty")
+    if head[:4] == _PCAPNG:
+        return Section(ng=True, swapped=0)
+    known = _PCAP.get(head[:4])
+    if known is None:
+        raise NotACapture(f"not a capture: it begins with {head[:4].hex(' ')}, which is no pcap or pcapng magic")
+    if len(head) < 24:
+        raise NotACapture(f"the pcap file header is cut: {len(head)} of 24 bytes")
+    swapped, multiply = known
+    snap, network = struct.unpack(">II" if swapped else "<II", head[16:24])
+    return Section(
+        ng=False,
+        swapped=swapped,
+        multiply=multiply,
+        fraction_limit=1_000_000_000 // multiply,
+        link=network & 0xFFFF,
+        max_captured=snap if _MAX_CAPTURED < snap <= _MOST_CAPTURED else _MAX_CAPTURED,
+    )
+
+
+def section_block(source: Source, pos: int, section: Section) -> Section | None:
+    """The section header block at ``pos``; None if it is another block or damaged."""
+    head = _bytes(source, pos, 12)
+    if head[:4] != _PCAPNG:
+        return None
+    magic = head[8:12]
+    if magic == b"\x4d\x3c\x2b\x1a":
+        swapped = 0
+    elif magic == b"\x1a\x2b\x3c\x4d":
+        swapped = 1
+    else:
+        return None
+    (size,) = struct.unpack(">I" if swapped else "<I", head[4:8])
+    if size < 28 or size > F.MAX_BLOCK or size & 3:
+        return None
+    if pos + size > source.length:
+        return replace(section, need=True)
+    return Section(ng=True, swapped=swapped, size=size)
+
+
+def interface_block(source: Source, pos: int, section: Section) -> Section | None:
+    """The section with the interface of the block at ``pos`` added; None if the block is damaged."""
+    order = ">" if section.swapped else "<"
+    head = _bytes(source, pos, 16)
+    if len(head) < 16:
+        return replace(section, need=True)
+    kind, size, link, _, snap = struct.unpack(order + "IIHHI", head)
+    if kind != F.INTERFACE or size < 20 or size > F.MAX_BLOCK or size & 3:
+        return None
+    if pos + size > source.length:
+        return replace(section, need=True)
+    if len(section.interfaces) >= _MOST_INTERFACES:
+        return None
+    body = _bytes(source, pos + 16, min(size - 20, 65_536))
+    resolution, offset = 6, 0
+    at = 0
+    while at + 4 <= len(body):
+        code, length = struct.unpack_from(order + "HH", body, at)
+        value = body[at + 4 : at + 4 + length]
+        if code == 0 or len(value) < length:
+            break
+        if code == _OPT_TSRESOL and length >= 1:
+            resolution = value[0]
+        elif code == _OPT_TSOFFSET and length >= 8:
+            (offset,) = struct.unpack(order + "q", value[:8])
+        at += 4 + (length + 3) // 4 * 4
+    how, operand = _resolution(resolution)
+    nanoseconds = (offset * 1_000_000_000 + (1 << 63)) % (1 << 64) - (1 << 63)
+    interface = Interface(link, snap, how, operand, nanoseconds)
+    return replace(section, interfaces=[*section.interfaces, interface], size=size, need=False)
+
+
+def _resolution(value: int) -> tuple[int, int]:
+    """if_tsresol as (kind, operand): multiply, divide, or a power of two."""
+    exponent = value & 0x7F
+    if value & 0x80:
+        return (2, exponent) if exponent < 64 else (1, 1 << 62)
+    if exponent <= 9:
+        return 0, 10 ** (9 - exponent)
+    return 1, 10 ** min(exponent - 9, 18)

@@ -1,0 +1,190 @@
+"""The batch runner: files in, findings out, engines side by side in threads.
+
+Two reads. In the first, every engine summarises every batch in a thread of its own (the kernels release the
+GIL) and concludes each span as soon as no file can add to it. In the second, the relations that findings name
+are counted exactly. See ``records/contract.py`` for what engines may rely on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from andon.records.contract import Context, Site
+from andon.records.finding import SEVERITIES, Evidence, Finding
+from andon.run.engines import AnyEngine, load_engines
+from andon.run.feed import Feed, FileReport, Telescope
+from andon.run.recount import recount
+from andon.run.windows import EngineWindows
+
+_DAY = 86_400_000_000_000
+
+
+@dataclass
+class Analysis:
+    """What ``analyze`` gives: findings (worst first within each window), tables by ``ENGINE:TABLE``, and one
+    report per file."""
+
+    findings: list[Finding] = field(default_factory=list)
+    tables: dict[str, list[pa.Table]] = field(default_factory=dict)
+    files: list[FileReport] = field(default_factory=list)
+    late: int = 0
+
+    @property
+    def readable(self) -> bool:
+        return any(report.error is None for report in self.files)
+
+
+Progress = Callable[[str, int], None]
+
+
+def analyze(
+    paths: Sequence[str | Path],
+    site: Site | None = None,
+    engines: Sequence[AnyEngine] | None = None,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> Analysis:
+    """Run engines over capture files.
+
+    ``progress(stage, rows)`` is called after each batch with ``"read"`` or ``"check"``. A file that cannot be
+    read does not stop the others: see ``Analysis.files``. Raises ValueError for a bad telescope prefix and
+    EngineError for engines that do not fit together.
+    """
+    site = site or Site()
+    engines = load_engines(site) if engines is None else list(engines)
+    telescope = Telescope(site.telescope) if site.telescope else None
+    result = Analysis()
+    conclusions = _Conclusions(engines, result)
+    columns = tuple(dict.fromkeys(name for engine in engines for name in engine.columns))
+    feed = Feed(paths, columns, telescope)
+    with ThreadPoolExecutor(threads or min(len(engines), os.cpu_count() or 1)) as pool:
+        waiting: list[Any] = []
+        for _, batch, ts, watermark in feed:
+            for task in waiting:
+                task.result()
+            conclusions.until(watermark)
+            waiting = [
+                pool.submit(windows.add, batch, ts)
+                for windows in conclusions.windows
+                if windows.engine.columns
+            ]
+            if progress is not None:
+                progress("read", batch.num_rows)
+        for task in waiting:
+            task.result()
+    conclusions.until(None)
+    result.files = feed.reports
+    result.late = max((windows.late for windows in conclusions.windows), default=0)
+    readable = [report.path for report in feed.reports if report.error is None]
+    result.findings = recount(
+        result.findings, readable, telescope, (lambda rows: progress("check", rows)) if progress else None
+    )
+    result.findings += _damage(feed.reports, result.late)
+    result.findings.sort(key=lambda f: (f.window, -SEVERITIES.index(f.severity), f.engine, -f.count))
+    return result
+
+
+class _Conclusions:
+    """Closes spans in time order and lets the engines conclude them, each after those it needs."""
+
+    def __init__(self, engines: Sequence[AnyEngine], result: Analysis) -> None:
+        self.windows = [EngineWindows(engine) for engine in engines]
+        self.result = result
+        self.carries: dict[tuple[str, str], Any] = {}
+        self.last_end: dict[tuple[str, str], int] = {}
+
+    def until(self, watermark: int | None) -> None:
+        for windows in self.windows:
+            windows.close_until(watermark)
+        closed: dict[tuple[int, int, str], dict[str, Any]] = {}
+        for windows in self.windows:
+            for span, start, end, summary in windows.take_closed(watermark):
+                closed.setdefault((end, start, span), {})[windows.engine.name] = summary
+        for end, start, span in sorted(closed):
+            self._conclude(span, start, end, closed[(end, start, span)], partial=watermark is None)
+
+    def _conclude(
+        self, span: str, start: int, end: int, summaries: dict[str, Any], partial: bool
+    ) -> None:
+        tables: dict[str, pa.Table] = {}
+        for windows in self.windows:
+            engine = windows.engine
+            if span not in windows.spans or not (engine.name in summaries or not engine.columns):
+                continue
+            key = (engine.name, span)
+            before = self.last_end.get(key)
+            context: Context[Any] = Context(
+                span=span,
+                start=start,
+                end=end,
+                partial=partial,
+                gap=0 if before is None else (start - before) // (end - start),
+                tables={name: tables[name] for name in engine.needs if name in tables},
+            )
+            summary = summaries.get(engine.name)
+            outcome = engine.conclude(
+                engine.empty() if summary is None else summary, self.carries.get(key), context
+            )
+            self.carries[key] = outcome.carry
+            self.last_end[key] = end
+            self.result.findings += outcome.findings
+            for name, table in outcome.tables.items():
+                tables[f"{engine.name}:{name}"] = table
+                self.result.tables.setdefault(f"{engine.name}:{name}", []).append(table)
+
+
+def _damage(reports: Sequence[FileReport], late: int) -> list[Finding]:
+    """Findings of the runner itself: damaged input, and rows that came too late."""
+    findings = []
+    for report in reports:
+        if report.error is not None or not report.damage:
+            continue
+        first, last = report.first or 0, report.last or 0
+        findings.append(
+            Finding(
+                engine="run.input",
+                engine_version=1,
+                kind="input-damage",
+                title=f"{Path(report.path).name} is damaged",
+                statement=f"{len(report.damage):,} damaged places in {report.path}; {report.packets:,} packets "
+                f"were read all the same. First: {report.damage[0]}.",
+                confidence=1.0,
+                calibration="seen while reading",
+                window=(first // _DAY * _DAY, last // _DAY * _DAY + _DAY),
+                subject=("file", report.path),
+                first_seen=first,
+                last_seen=last,
+                count=report.packets,
+                evidence=tuple(Evidence(text) for text in report.damage[:5]),
+                attributes={"skipped": report.skipped, "places": len(report.damage)},
+            )
+        )
+    if late:
+        starts = [report.first for report in reports if report.first is not None]
+        ends = [report.last for report in reports if report.last is not None]
+        findings.append(
+            Finding(
+                engine="run.input",
+                engine_version=1,
+                kind="input-damage",
+                title=f"{late:,} packets came too late to be counted",
+                statement=f"{late:,} packets bear times more than 60 s before those around them, in windows "
+                "that were concluded already. They are in no finding. Sort the capture by time "
+                "(reordercap IN OUT) to have them counted.",
+                confidence=1.0,
+                calibration="counted while reading",
+                window=(min(starts) // _DAY * _DAY, max(ends) // _DAY * _DAY + _DAY),
+                subject=("input", "late packets"),
+                first_seen=min(starts),
+                last_seen=max(ends),
+                count=late,
+            )
+        )
+    return findings

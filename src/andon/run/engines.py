@@ -1,0 +1,70 @@
+"""Which engines there are, and in which order they conclude.
+
+Ours are listed here; third parties add theirs through the entry-point group ``andon.engines``. Both give a
+function ``engine(site) -> Engine``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from andon.records.contract import Engine, Site
+
+AnyEngine = Engine[Any, Any]
+
+BUILT_IN = (
+    "andon.detect.darknet.census",
+    "andon.detect.darknet.tools",
+    "andon.detect.darknet.backscatter",
+    "andon.detect.darknet.purpose",
+)
+
+
+class EngineError(RuntimeError):
+    """An engine cannot be used as it is: unknown name, unmet or circular needs."""
+
+
+def load_engines(site: Site, names: Sequence[str] | None = None) -> list[AnyEngine]:
+    """Our engines and installed third-party ones, each after those whose tables it needs.
+
+    ``names`` picks some of them by ``Engine.name`` together with what they need. Raises EngineError.
+    """
+    engines: list[AnyEngine] = [import_module(module).engine(site) for module in BUILT_IN]
+    engines += [entry.load()(site) for entry in entry_points(group="andon.engines")]
+    by_name = {engine.name: engine for engine in engines}
+    if names is not None:
+        unknown = [name for name in names if name not in by_name]
+        if unknown:
+            raise EngineError(f"no engine named {', '.join(unknown)}; there are: {', '.join(by_name)}")
+        wanted: set[str] = set()
+        queue = list(names)
+        while queue:
+            name = queue.pop()
+            if name not in wanted and name in by_name:
+                wanted.add(name)
+                queue += [need.split(":")[0] for need in by_name[name].needs]
+        engines = [engine for engine in engines if engine.name in wanted]
+    return in_order(engines)
+
+
+def in_order(engines: Iterable[AnyEngine]) -> list[AnyEngine]:
+    """Engines sorted so that each comes after those it needs; otherwise in the order given."""
+    waiting = list(engines)
+    published = {f"{engine.name}:{table}" for engine in waiting for table in engine.publishes}
+    for engine in waiting:
+        missing = [need for need in engine.needs if need not in published]
+        if missing:
+            raise EngineError(f"engine {engine.name} needs {', '.join(missing)}, which no engine publishes")
+    done: set[str] = set()
+    ordered: list[AnyEngine] = []
+    while waiting:
+        ready = next((e for e in waiting if all(need.split(":")[0] in done for need in e.needs)), None)
+        if ready is None:
+            raise EngineError(f"engines need one another in a circle: {', '.join(e.name for e in waiting)}")
+        waiting.remove(ready)
+        done.add(ready.name)
+        ordered.append(ready)
+    return ordered

@@ -1,0 +1,96 @@
+"""Tiles and spans of one engine: rows go into tiles, closed tiles into spans, closed spans are handed out.
+
+Tiles close when the watermark has passed them. A row for a time that is closed already is late: it is counted,
+never silently lost. At most ``MAX_OPEN`` tiles are open at once, whatever the timestamps say; beyond that the
+oldest is closed early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from andon.records.contract import duration_ns
+from andon.run.engines import AnyEngine
+
+MAX_OPEN = 256
+
+
+class EngineWindows:
+    """Open summaries of one engine. Not thread-safe: one thread at a time works on one engine."""
+
+    def __init__(self, engine: AnyEngine) -> None:
+        self.engine = engine
+        self.tile = duration_ns(engine.window.tile)
+        self.spans = {span: duration_ns(span) for span in engine.window.spans}
+        self.tiles: dict[int, Any] = {}
+        self.open: dict[str, dict[int, Any]] = {span: {} for span in self.spans}
+        self.closed_before = np.iinfo(np.int64).min  # start of the first tile that is not closed
+        self.late = 0
+
+    def add(self, batch: pa.RecordBatch, ts: np.ndarray) -> None:
+        """Summarise a batch; ``ts`` are its times in ns."""
+        if not len(ts):
+            return
+        first, last = int(ts.min()) // self.tile, int(ts.max()) // self.tile
+        if first == last:
+            self._into_tile(first * self.tile, batch)
+            return
+        tile_of = ts // self.tile
+        order = None
+        if np.any(tile_of[1:] < tile_of[:-1]):
+            order = np.argsort(tile_of, kind="stable")
+            tile_of = tile_of[order]
+            batch = batch.take(pa.array(order))
+        edges = np.flatnonzero(np.diff(tile_of)) + 1
+        for start, end in zip(np.r_[0, edges], np.r_[edges, len(tile_of)], strict=True):
+            self._into_tile(int(tile_of[start]) * self.tile, batch.slice(int(start), int(end - start)))
+
+    def _into_tile(self, start: int, piece: pa.RecordBatch) -> None:
+        if start < self.closed_before:
+            self.late += piece.num_rows
+            return
+        summary = self.tiles.pop(start, None)
+        if summary is None:
+            if len(self.tiles) >= MAX_OPEN:
+                oldest = min(self.tiles)
+                self._close_tile(oldest)
+                self.closed_before = max(self.closed_before, oldest + self.tile)
+                if start < self.closed_before:
+                    self.late += piece.num_rows
+                    return
+            summary = self.engine.empty()
+        self.tiles[start] = self.engine.summarise(piece, summary)
+
+    def _close_tile(self, start: int) -> None:
+        summary = self.tiles.pop(start)
+        for span, length in self.spans.items():
+            at = start // length * length
+            held = self.open[span].get(at)
+            if held is None and (length == self.tile or len(self.spans) == 1):
+                held = summary  # nobody changes it: merge leaves its second argument alone
+            else:
+                held = self.engine.merge(self.engine.empty() if held is None else held, summary)
+            self.open[span][at] = held
+
+    def close_until(self, watermark: int | None) -> None:
+        """Close all tiles that end at or before the watermark (ns); None closes everything."""
+        for start in sorted(self.tiles):
+            if watermark is None or start + self.tile <= watermark:
+                self._close_tile(start)
+        if watermark is not None:
+            self.closed_before = max(self.closed_before, watermark // self.tile * self.tile)
+
+    def take_closed(self, watermark: int | None) -> Iterator[tuple[str, int, int, Any]]:
+        """Spans that are over, as (span, start, end, summary), in time order; they are forgotten here."""
+        ready = [
+            (start + self.spans[span], self.spans[span], span, start)
+            for span, held in self.open.items()
+            for start in held
+            if watermark is None or start + self.spans[span] <= watermark
+        ]
+        for end, _, span, start in sorted(ready):
+            yield span, start, end, self.open[span].pop(start)
