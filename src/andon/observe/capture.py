@@ -175,12 +175,12 @@ class Reader:
     def _end(self) -> bool:
         rest = self._source.length - int(self._state[F.POS])
         if self._source.trouble:
-            self._note(f"the compressed stream is damaged or cut: {self._source.trouble}", 0)
+            self._note(self._source.trouble, 0)
         if rest:
             self._note("the input ends inside a record", rest)
             self._state[F.POS] += rest
         if self._source.trouble:
-            self.stopped = "compressed stream damaged or cut"
+            self.stopped = self._source.trouble
         else:
             self.stopped = "end of input inside a record" if rest else "end of input"
         return False

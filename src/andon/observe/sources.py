@@ -9,17 +9,18 @@ memory.
 
 from __future__ import annotations
 
-import io
 import mmap
 import os
+import stat
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
 import numpy as np
 
+from andon.observe.compressed import compression, decompressor
+
 WINDOW: Final = 32 << 20
 CHUNK: Final = 8 << 20
-GZIP, ZSTD, LZ4 = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
 
 
 class NotACapture(ValueError):
@@ -44,8 +45,8 @@ class Source(Protocol):
 class MappedFile:
     """A plain file, mapped piece by piece."""
 
-    def __init__(self, descriptor: int, size: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, file: Any, size: int) -> None:
+        self._file = file
         self._size = size
         self._map: mmap.mmap | None = None
         self.origin = 0
@@ -58,7 +59,7 @@ class MappedFile:
         length = min(WINDOW + offset - aligned, self._size - aligned)
         populate = getattr(mmap, "MAP_POPULATE", 0)
         self._map = mmap.mmap(
-            self._descriptor, length, mmap.MAP_SHARED | populate, mmap.PROT_READ, offset=aligned
+            self._file.fileno(), length, mmap.MAP_SHARED | populate, mmap.PROT_READ, offset=aligned
         )
         view = np.frombuffer(self._map, dtype=np.uint8)
         self.address = int(view.ctypes.data) + offset - aligned
@@ -77,37 +78,27 @@ class MappedFile:
 
     def close(self) -> None:
         self._drop()
-        os.close(self._descriptor)
+        self._file.close()
 
 
 class Chunks:
     """Anything that can be read in order, through a buffer that carries its rest to the front."""
 
-    def __init__(self, stream: Any, first: bytes = b"", close: bool = True) -> None:
+    def __init__(self, stream: Any, closing: Any = None) -> None:
         self._stream = stream
-        self._close = close
+        self._closing = closing
         self._buffer = np.empty(CHUNK, dtype=np.uint8)
+        self.address = int(self._buffer.ctypes.data)
         self.origin = 0
         self.length = 0
         self.last = False
         self.trouble = ""
-        self._first = first
-        self.address = int(self._buffer.ctypes.data)
         self.advance(0)
-
-    def _read_into(self, view: memoryview) -> int:
-        if self._first:
-            n = min(len(self._first), len(view))
-            view[:n] = self._first[:n]
-            self._first = self._first[n:]
-            return n
-        return int(self._stream.readinto(view) or 0)
 
     def advance(self, consumed: int) -> None:
         rest = self.length - consumed
-        room = self._buffer.size
-        if rest > room // 2:
-            grown = np.empty(max(room, rest * 2), dtype=np.uint8)
+        if rest > self._buffer.size // 2:
+            grown = np.empty(rest * 2, dtype=np.uint8)
             grown[:rest] = self._buffer[consumed : self.length]
             self._buffer = grown
             self.address = int(grown.ctypes.data)
@@ -118,42 +109,65 @@ class Chunks:
         view = memoryview(self._buffer)  # type: ignore[arg-type]
         while self.length < self._buffer.size and not self.last:
             try:
-                n = self._read_into(view[self.length :])
-            except (OSError, EOFError, ValueError, RuntimeError) as error:
+                n = self._stream.readinto(view[self.length :]) or 0
+            except (OSError, ValueError) as error:
                 self.trouble = str(error) or type(error).__name__
                 n = 0
-            if n == 0:
-                self.last = True
+            self.last = n == 0
             self.length += n
 
     def close(self) -> None:
-        if self._close:
-            self._stream.close()
+        if self._closing is not None:
+            self._closing.close()
 
 
-class _ReadOnly(io.RawIOBase):
-    """``readinto`` for streams that only have ``read``."""
+class _Rewound:
+    """A stream with its first bytes, already read to recognise it, put back in front."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self._stream = stream
+        head = b""
+        while len(head) < 4:
+            piece = stream.read(4 - len(head))
+            if not piece:
+                break
+            head += piece
+        self.head = head
+        self._rest = head
 
-    def readinto(self, buffer: Any) -> int:
-        piece = self._stream.read(min(len(buffer), 1 << 20))
-        buffer[: len(piece)] = piece
+    def read(self, n: int) -> bytes:
+        if self._rest:
+            piece, self._rest = self._rest[:n], self._rest[n:]
+            return piece
+        return self._stream.read(n) or b""
+
+    def readinto(self, view: memoryview) -> int:
+        if not self._rest and hasattr(self._stream, "readinto"):
+            return self._stream.readinto(view) or 0
+        piece = self.read(min(len(view), 1 << 20))
+        view[: len(piece)] = piece
         return len(piece)
-
-    def readable(self) -> bool:
-        return True
 
 
 def open_source(what: str | os.PathLike[str] | BinaryIO) -> Source:
     """Open a path or a binary stream; compressed input is recognised by its first bytes.
 
-    Raises OSError when a path cannot be opened.
+    A stream is left open at the end, for it is the caller's. Raises OSError when a path cannot be opened.
     """
-    if isinstance(what, (str, os.PathLike)):
-        path = Path(what)
-        descriptor = os.open(path, os.O_RDONLY)
-        size = os.fstat(descriptor).st_size
-        return MappedFile(descriptor, size)
-    return Chunks(what if hasattr(what, "readinto") else _ReadOnly(what), close=False)
+    if not isinstance(what, (str, os.PathLike)):
+        return _stream(_Rewound(what), None)
+    file = Path(what).open("rb", buffering=0)
+    try:
+        status = os.fstat(file.fileno())
+        plain = stat.S_ISREG(status.st_mode) and status.st_size > 0
+        if plain and not compression(os.pread(file.fileno(), 4, 0)):
+            return MappedFile(file, status.st_size)
+        return _stream(_Rewound(file), file)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _stream(rewound: _Rewound, closing: Any) -> Source:
+    kind = compression(rewound.head)
+    return Chunks(decompressor(rewound, kind) if kind else rewound, closing)

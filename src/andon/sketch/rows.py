@@ -6,6 +6,9 @@ sampling", Computing 43, 1990). Which keys stay depends only on the set of keys 
 order or on how the input was split: level is the smallest at which at most ``limit`` keys remain. Rows that
 stay are exact, since they were never dropped. So merging is exact, and what a cap left out is known.
 
+With ``sampled_by`` only those bits of the key decide on the sample, so rows that agree in them (the ports of
+one source, say) stay or go together.
+
 A kernel walks a batch and gets its slots from ``find_or_add``; when the table is full the kernel returns the
 position it reached, the caller calls ``make_room`` and goes on. See ``tests/sketch`` for the pattern.
 """
@@ -23,6 +26,8 @@ from andon.sketch.hashing import mix64
 from andon.sketch.state import StateError, pack, unpack
 
 EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)  # not a key: keys are below 2^63
+WHOLE_KEY = 0xFFFFFFFFFFFFFFFF
+_DEEPEST = 63  # a level at which one key in 2^63 is left
 _ONE = np.uint64(1)
 
 
@@ -79,21 +84,28 @@ def _place(keys: np.ndarray, salt: np.uint64, new_keys: np.ndarray, slots: np.nd
 
 
 @njit(cache=True, nogil=True)
-def _kept(keys: np.ndarray, salt: np.uint64, level: int) -> np.ndarray:
+def _kept(keys: np.ndarray, sampled_by: np.uint64, salt: np.uint64, level: int) -> np.ndarray:
     out = np.empty(keys.shape[0], np.bool_)
     for i in range(keys.shape[0]):
-        out[i] = is_kept(mix64(keys[i], salt), level)
+        out[i] = is_kept(mix64(keys[i] & sampled_by, salt), level)
     return out
 
 
 @njit(cache=True, nogil=True)
 def add_keys(
-    batch: np.ndarray, start: int, keys: np.ndarray, used: int, room: int, level: int, salt: np.uint64
+    batch: np.ndarray,
+    start: int,
+    keys: np.ndarray,
+    used: int,
+    room: int,
+    level: int,
+    sampled_by: np.uint64,
+    salt: np.uint64,
 ) -> tuple[int, int]:
     """Add the keys of a batch from ``start`` on; gives (position reached, used)."""
     for i in range(start, batch.shape[0]):
         hashed = mix64(batch[i], salt)
-        if is_kept(hashed, level):
+        if level == 0 or is_kept(mix64(batch[i] & sampled_by, salt), level):
             slot, used = find_or_add(keys, batch[i], hashed, used, room)
             if slot < 0:
                 return i, used
@@ -113,11 +125,17 @@ class KeyedRows:
     """
 
     def __init__(
-        self, spec: Mapping[str, Column], limit: int, salt: int = 0x9E3779B97F4A7C15, capacity: int = 1024
+        self,
+        spec: Mapping[str, Column],
+        limit: int,
+        salt: int = 0x9E3779B97F4A7C15,
+        capacity: int = 1024,
+        sampled_by: int = WHOLE_KEY,
     ) -> None:
         self.spec = dict(spec)
         self.limit = limit
         self.salt = np.uint64(salt)
+        self.sampled_by = np.uint64(sampled_by)
         self.level = 0
         self.used = 0
         self._allocate(capacity)
@@ -135,7 +153,10 @@ class KeyedRows:
         """Grow, or (beyond ``limit``) raise the level until the table is within it."""
         if self.used <= self.limit:
             self._rebuild(np.flatnonzero(self.keys != EMPTY), self.keys.shape[0] * 2)
-        while self.used > self.limit:
+        self._within_limit()
+
+    def _within_limit(self) -> None:
+        while self.used > self.limit and self.level < _DEEPEST:
             self.raise_level(self.level + 1)
 
     def raise_level(self, level: int) -> None:
@@ -144,7 +165,7 @@ class KeyedRows:
             return
         self.level = level
         slots = np.flatnonzero(self.keys != EMPTY)
-        self._rebuild(slots[_kept(self.keys[slots], self.salt, level)], self.keys.shape[0])
+        self._rebuild(slots[_kept(self.keys[slots], self.sampled_by, self.salt, level)], self.keys.shape[0])
 
     def _rebuild(self, slots: np.ndarray, capacity: int) -> None:
         old_keys, old = self.keys, self.columns
@@ -159,7 +180,14 @@ class KeyedRows:
         position = 0
         while True:
             position, self.used = add_keys(
-                batch, position, self.keys, self.used, self.room, self.level, self.salt
+                batch,
+                position,
+                self.keys,
+                self.used,
+                self.room,
+                self.level,
+                self.sampled_by,
+                self.salt,
             )
             if position >= batch.shape[0]:
                 return
@@ -167,12 +195,13 @@ class KeyedRows:
 
     def merge(self, other: KeyedRows) -> None:
         """Take in another table of the same spec, limit and salt."""
-        if (self.limit, self.salt, self.spec) != (other.limit, other.salt, other.spec):
+        shape, others = ((rows.limit, rows.salt, rows.sampled_by, rows.spec) for rows in (self, other))
+        if shape != others:
             raise ValueError("only tables of the same shape, limit and hash key can be merged")
         self.raise_level(other.level)
         slots = np.flatnonzero(other.keys != EMPTY)
         if other.level < self.level:
-            slots = slots[_kept(other.keys[slots], self.salt, self.level)]
+            slots = slots[_kept(other.keys[slots], self.sampled_by, self.salt, self.level)]
         capacity = self.keys.shape[0]
         while capacity * 5 // 8 < self.used + slots.shape[0]:
             capacity *= 2
@@ -182,8 +211,7 @@ class KeyedRows:
         self.used += int(_place(other.keys[slots], self.salt, self.keys, target))
         for name, array in self.columns.items():
             _fold(array, target, other.columns[name][slots], self.spec[name].merge)
-        while self.used > self.limit:
-            self.raise_level(self.level + 1)
+        self._within_limit()
 
     def table(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """(keys in ascending order, columns in the same order)."""
@@ -193,7 +221,12 @@ class KeyedRows:
 
     def to_bytes(self) -> bytes:
         keys, columns = self.table()
-        scalars = {"limit": self.limit, "salt": int(self.salt), "level": self.level}
+        scalars = {
+            "limit": self.limit,
+            "salt": int(self.salt),
+            "level": self.level,
+            "sampled_by": int(self.sampled_by),
+        }
         return pack("rows", 1, {"keys": keys, **columns}, scalars)
 
     @classmethod
@@ -205,7 +238,7 @@ class KeyedRows:
         capacity = 1024
         while capacity * 5 // 8 < keys.shape[0] + 1:
             capacity *= 2
-        rows = cls(spec, scalars["limit"], scalars["salt"], capacity)
+        rows = cls(spec, scalars["limit"], scalars["salt"], capacity, scalars["sampled_by"])
         rows.level = scalars["level"]
         target = np.empty(keys.shape[0], np.int64)
         rows.used = int(_place(keys, rows.salt, rows.keys, target))

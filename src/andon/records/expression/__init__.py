@@ -1,6 +1,7 @@
 """The language of header relations: parse, canonicalise, evaluate, translate. See ``docs/expressions.md``."""
 
 from .ast import And, Comparison, Const, Expression, ExpressionError, Field, Fn, Key, NotExpressible, Or, Sum
+from .bpf import to_bpf
 from .evaluate import evaluate, evaluate_many
 from .parse import parse
 from .program import Bundle, Program, compile_bundle, compile_program
@@ -24,4 +25,5 @@ __all__ = [
     "evaluate",
     "evaluate_many",
     "parse",
+    "to_bpf",
 ]

@@ -1,0 +1,142 @@
+"""``andon analyze``: every engine over capture files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from andon.cli.terminal import Format, fail, note, progress
+
+if TYPE_CHECKING:
+    from andon.records.contract import Site
+    from andon.run.batch import Analysis
+
+
+def command(
+    files: list[str] = typer.Argument(..., metavar="FILE...", help="Captures; - for standard input."),
+    telescope: str = typer.Option(
+        "", "--telescope", help="Dark prefixes, comma separated; inferred from the traffic if not given."
+    ),
+    format: Format = typer.Option(Format.table, "--format", help="table, or json: one finding a line."),
+    out: Path | None = typer.Option(
+        None, "--out", help="Folder for findings.ndjson, entities.parquet and tables/."
+    ),
+    mask: bool = typer.Option(False, "--mask", help="Give nothing away about where the telescope is."),
+    packets: bool = typer.Option(False, "--packets", help="With --out: packets.parquet too, for SQL."),
+    known: list[str] = typer.Option(
+        [], "--list", help="NAME=FILE: known scanners as CIDR,ORGANISATION (CSV or Parquet). Repeatable."
+    ),
+    geo: Path | None = typer.Option(None, "--geo", help="Country and AS: an .mmdb file, or CSV CIDR,CC,ASN,NAME."),
+    rdns: Path | None = typer.Option(None, "--rdns", help="Reverse names: CSV ADDRESS,NAME. Nothing is looked up."),
+    engine: list[str] = typer.Option([], "--engine", help="Run only this engine and what it needs. Repeatable."),
+    setting: list[str] = typer.Option(
+        [], "--set", help="ENGINE.NAME=VALUE, e.g. darknet.tools.false_alarms=0.001. Repeatable."
+    ),
+) -> None:
+    """Say who scans, with which tool, and for what.
+
+    Example: andon analyze --telescope 192.0.2.0/24,198.51.100.0/24 captures/*.pcap.gz --out result
+    """
+    if mask and packets:
+        fail("--packets writes dark addresses; it does not go with --mask", 2)
+    if packets and out is None:
+        fail("--packets needs --out DIR", 2)
+    from andon.records.contract import Site
+    from andon.run.batch import analyze
+    from andon.run.engines import EngineError, load_engines
+    from andon.run.spool import spooled
+
+    site = _site(Site, telescope, known, geo, rdns, setting)
+    try:
+        engines = load_engines(site, engine or None)
+        with spooled(files) as paths, progress("analyze") as report:
+            result = analyze(paths, site, engines, report)
+            for item in result.files:
+                if item.error is not None:
+                    note(f"andon: {item.path}: {item.error}")
+            if out is not None and result.readable:
+                _write(result, out, site, mask, paths if packets else None)
+    except (EngineError, ValueError) as error:
+        fail(str(error), 2)
+    except OSError as error:
+        fail(f"{error}", 1)
+    if not result.readable:
+        fail("none of the files could be read", 1)
+    _answer(result, site, mask, format)
+
+
+def _answer(result: Analysis, site: Site, mask: bool, format: Format) -> None:
+    from andon.run.mask import Mask, telescope_networks
+
+    findings = result.findings
+    if mask:
+        cover = Mask(telescope_networks(result.tables, site.telescope))
+        findings = [cover.finding(finding) for finding in findings]
+    if format is Format.json:
+        for finding in findings:
+            print(finding.to_json(), flush=False)
+        return
+    from andon.cli.report import show
+
+    show(result, findings, masked=mask, given=site.telescope)
+
+
+def _write(result: Analysis, out: Path, site: Site, mask: bool, paths: list[str] | None) -> None:
+    from andon.run.mask import Mask, telescope_networks
+    from andon.run.results import write_packets_of, write_results
+
+    cover = Mask(telescope_networks(result.tables, site.telescope)) if mask else None
+    write_results(result, out, cover)
+    if paths is not None:
+        readable = [item.path for item in result.files if item.error is None]
+        rows = write_packets_of(readable, site.telescope, out / "packets.parquet")
+        note(f"{rows:,} packets in {out / 'packets.parquet'}")
+    note(f"results in {out}")
+
+
+def _site(
+    make: type[Site], telescope: str, known: list[str], geo: Path | None, rdns: Path | None, setting: list[str]
+) -> Site:
+    from andon.observe import lists
+
+    settings: dict[str, Any] = {}
+    for item in setting:
+        name, equals, value = item.partition("=")
+        if not equals or name.count(".") < 2:
+            fail(f"--set {item!r}: write ENGINE.NAME=VALUE, e.g. darknet.tools.false_alarms=0.001", 2)
+        settings[name] = _value(value)
+    tables = {}
+    names: dict[int, str] = {}
+    where = None
+    try:
+        for item in known:
+            name, equals, path = item.partition("=")
+            if not equals:
+                name, path = Path(item).stem, item
+            tables[name], skipped = lists.scanner_list(path)
+            _warn(path, skipped)
+        if rdns is not None:
+            names, skipped = lists.reverse_names(rdns)
+            _warn(rdns, skipped)
+        if geo is not None:
+            where = lists.locator(geo)
+    except (OSError, lists.TableError) as error:
+        fail(str(error), 2)
+    prefixes = tuple(part.strip() for part in telescope.split(",") if part.strip())
+    return make(telescope=prefixes, lists=tables, rdns=names, locator=where, settings=settings)
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _warn(path: str | Path, skipped: Any) -> None:
+    if skipped.lines:
+        note(f"andon: {path}: {skipped.lines:,} lines skipped ({'; '.join(skipped.examples)})")

@@ -1,0 +1,36 @@
+"""The results of an analysis as a folder of files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from andon.records.packet import COLUMNS, SCHEMA
+from andon.run.batch import Analysis
+from andon.run.feed import Feed, Telescope
+from andon.run.mask import Mask
+from andon.store.parquet import write_findings, write_packets, write_table
+
+
+def write_results(result: Analysis, folder: Path, mask: Mask | None = None) -> None:
+    """``findings.ndjson``, ``entities.parquet`` and ``tables/ENGINE.TABLE.parquet``. Raises OSError."""
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    findings = [mask.finding(f) for f in result.findings] if mask else result.findings
+    write_findings(findings, folder)
+    for name, tables in result.tables.items():
+        shown = [mask.table(name, table) for table in tables] if mask else tables
+        kept = [table for table in shown if table is not None]
+        if kept:
+            write_table(kept, folder / "tables" / f"{name.replace(':', '.')}.parquet")
+
+
+def write_packets_of(paths: Sequence[str], telescope: Sequence[str], target: Path) -> int:
+    """All packets (of the telescope given) of these files as Parquet; gives the number of rows."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for _, batch, _, _ in Feed(paths, COLUMNS, Telescope(telescope) if telescope else None):
+            yield batch.select(list(COLUMNS))
+
+    return write_packets(batches(), SCHEMA, target)
