@@ -19,7 +19,7 @@ ZSTD: Final = b"\x28\xb5\x2f\xfd"
 LZ4: Final = b"\x04\x22\x4d\x18"
 _INPUT: Final = 64 << 10
 # A corrupt block loses what its call had produced, so the pieces stay small.
-_OUTPUT: Final = 256 << 10
+_OUTPUT: Final = 128 << 10
 _MAX_WINDOW: Final = 128 << 20
 
 
@@ -115,41 +115,43 @@ def _zstd_shape() -> Generator[tuple[int, bool], bytes, None]:
 
 
 class _Watched:
-    """A stream that knows whether the bytes read so far end between two Zstandard frames."""
+    """A stream that knows where its Zstandard frames end, and itself ends there when no frame follows."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._shape = _zstd_shape()
         self._want, self._skip = next(self._shape)
         self._have = b""
-        self._first = True
-        self._lost = False
+        self.foreign = False
 
     def read(self, n: int = -1) -> bytes:
+        if self.foreign:
+            return b""
         data: bytes = self._stream.read(n)
         at = 0
-        while at < len(data) and not self._lost:
-            take = min(self._want - len(self._have) if not self._skip else self._want, len(data) - at)
+        while at < len(data):
+            take = min(self._want - len(self._have), len(data) - at)
             if self._skip:
                 self._want -= take
             else:
                 self._have += data[at : at + take]
             at += take
             self._step()
+            if self.foreign:
+                return data[: max(at - 4, 0)]
         return data
 
     def _step(self) -> None:
         try:
             while (self._skip and self._want == 0) or (not self._skip and len(self._have) == self._want):
-                # Only the very first request of a frame asks for four bytes outside a skippable frame.
                 got, self._have = self._have, b""
                 self._want, self._skip = self._shape.send(got)
         except StopIteration:
-            self._lost = True
+            self.foreign = True
 
     @property
     def between_frames(self) -> bool:
-        return self._lost or (self._want == 4 and not self._skip and not self._have)
+        return self._want == 4 and not self._skip and not self._have
 
 
 class _Zstd:
@@ -174,6 +176,8 @@ class _Zstd:
             raise Broken(f"corrupt zstd data ({error})") from error
         if n == 0:
             self._ended = True
+            if self._watched.foreign:
+                raise Broken("something that is not zstd follows the compressed data")
             if not self._watched.between_frames:
                 raise Broken("the zstd stream is cut")
         return n

@@ -143,7 +143,7 @@ class KeyedRows:
     def _allocate(self, capacity: int) -> None:
         self.keys = np.full(capacity, EMPTY, np.uint64)
         self.columns = {name: column.fresh(capacity) for name, column in self.spec.items()}
-        self.room = min(capacity * 5 // 8, self.limit + 1)
+        self.room = min(capacity * 5 // 8, self.limit)
 
     @property
     def nbytes(self) -> int:

@@ -2,6 +2,7 @@
 
 from .ast import And, Comparison, Const, Expression, ExpressionError, Field, Fn, Key, NotExpressible, Or, Sum
 from .bpf import to_bpf
+from .canonical import canonical
 from .evaluate import evaluate, evaluate_many
 from .parse import parse
 from .program import Bundle, Program, compile_bundle, compile_program
@@ -20,6 +21,7 @@ __all__ = [
     "Or",
     "Program",
     "Sum",
+    "canonical",
     "compile_bundle",
     "compile_program",
     "evaluate",

@@ -1,0 +1,60 @@
+# Two commands: `make demo` and `make test`. Both build .venv first, from locked versions with hashes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Engines run side by side, one thread each: numerical libraries must not start threads of their own.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+
+.PHONY: help demo test lint types contracts check bench lock clean nightly-tools nightly-purpose nightly-scale
+help:
+	@echo "make demo       environment, then an hour on a simulated telescope, analysed"
+	@echo "make test       environment with test extras, then all tests"
+	@echo "make check      test, lint, types, import contracts (what CI runs)"
+	@echo "make bench      the figures of docs/benchmarks.md that take minutes"
+	@echo "make nightly-*  the long ones: tools, purpose, scale"
+	@echo "make lock       renew requirements/*.txt (needs uv)"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Andon needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.stamp-run: $(BIN)/python requirements/run.txt pyproject.toml
+	$(PIP) install --require-hashes -r requirements/run.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.stamp-test: $(BIN)/python requirements/test.txt pyproject.toml
+	$(PIP) install --require-hashes -r requirements/test.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.stamp-run
+
+demo: $(VENV)/.stamp-run
+	$(BIN)/andon demo
+
+test: $(VENV)/.stamp-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.stamp-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.stamp-test
+	$(BIN)/mypy
+
+contracts: $(VENV)/.stamp-test
+	$(BIN)/lint-imports
+
+check: test lint types contracts
+
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --no-annotate requirements/run.in -o requirements/run.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --no-annotate requirements/test.in -o requirements/test.txt
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
