@@ -15,8 +15,31 @@ from numba import njit
 from andon.observe import decode as D
 from andon.observe import framing as F
 from andon.observe import reasons as R
-from andon.observe.load import be16, be32, le16, le32, put8, put16, put32, put64, swap32, u8
+from andon.observe.load import be16, be32, le16, le32, le64, put8, put16, put32, put64, swap32, u8
 from andon.records import packet as K
+
+
+@njit(cache=True, nogil=True)
+def _common_options(p: int, hlen: int, avail: int) -> tuple[int, int]:
+    """Kinds and MSS of the layouts that make up nearly all traffic, without a branch; kinds -1 for others.
+
+    MSS alone (Masscan), MSS SACK-permitted timestamps NOP scale (Linux), MSS NOP scale NOP NOP SACK-permitted
+    (Windows), NOP NOP timestamps (an established connection). Twenty bytes at ``p`` must be in the buffer; a
+    layout counts only when the header length says so and all of it was captured.
+    """
+    there = hlen & -(avail >= hlen)
+    first = le64(p)
+    starts_mss = (first & 0xFFFF) == 0x0402
+    alone = (there == 24) & starts_mss
+    linux = (there == 40) & ((first & -0xFFFF0001) == 0x0A08020400000402) & ((le32(p + 16) & 0xFFFFFF) == 0x030301)
+    windows = (
+        (there == 32) & ((first & 0x00FFFFFF0000FFFF) == 0x0003030100000402) & (le32(p + 8) == 0x02040101)
+    )
+    running = (there == 32) & ((first & 0xFFFFFFFF) == 0x0A080101)
+    mss = be16(p + 2) & -(alone | linux | windows)
+    kinds = (2 & -alone) | (0x0301080402 & -linux) | (0x040101030102 & -windows) | (0x080101 & -running)
+    kinds |= -((hlen > 20) & (kinds == 0))
+    return kinds, mss
 
 
 @njit(cache=True, nogil=True)
@@ -44,6 +67,7 @@ def walk(
     bad_fraction = state[F.BAD_FRACTION]
     v6_rows = state[F.V6_ROWS]
     safe = base + end - 54
+    safe_options = safe - 20
     status = F.BATCH_FULL
     while row < D.ROWS:
         if ng:
@@ -119,7 +143,11 @@ def walk(
                 hlen = ((u8(p + 46) >> 4) * 4) & tcp
                 kinds = 0
                 mss = 0
-                if hlen > 20:
+                if p <= safe_options:
+                    kinds, mss = _common_options(p + 54, hlen, avail)
+                    if kinds < 0:
+                        kinds, mss = D.options(p + 54, min(hlen, avail) - 20)
+                elif hlen > 20:
                     kinds, mss = D.options(p + 54, min(hlen, avail) - 20)
                 layers = K.IPV4 | (K.TCP & tcp) | (K.UDP & udp) | (K.ICMP & icmp)
                 layers |= K.CUT & -(known & ((ports | icmp) == 0))

@@ -12,6 +12,8 @@ from numba import njit
 _M1 = np.uint64(0xBF58476D1CE4E5B9)
 _M2 = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
+_S60, _S54, _S62 = np.uint64(60), np.uint64(54), np.uint64(62)
+_U1, _U2 = np.uint64(0x96de1b173f119089), np.uint64(0x319642b2d24d8ec3)  # inverses of the two factors modulo 2^64
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -29,4 +31,21 @@ def mix64_array(keys: np.ndarray, salt: np.uint64) -> np.ndarray:
     out = np.empty(keys.shape[0], np.uint64)
     for i in range(keys.shape[0]):
         out[i] = mix64(keys[i], salt)
+    return out
+
+
+@njit(cache=True, nogil=True, inline="always")
+def unmix64(hashed: np.uint64, salt: np.uint64) -> np.uint64:
+    """The key whose ``mix64`` under this salt is ``hashed``: a hash can stand for its key in a table."""
+    x = (hashed ^ (hashed >> _S31) ^ (hashed >> _S62)) * _U2
+    x = (x ^ (x >> _S27) ^ (x >> _S54)) * _U1
+    return (x ^ (x >> _S30) ^ (x >> _S60)) ^ salt
+
+
+@njit(cache=True, nogil=True)
+def unmix64_array(hashes: np.ndarray, salt: np.uint64) -> np.ndarray:
+    """``unmix64`` of each element of a uint64 array."""
+    out = np.empty(hashes.shape[0], np.uint64)
+    for i in range(hashes.shape[0]):
+        out[i] = unmix64(hashes[i], salt)
     return out

@@ -23,6 +23,7 @@ import numpy as np
 from numba import njit
 
 from andon.sketch.hashing import mix64
+from andon.sketch.lowest import fold_lowest
 from andon.sketch.state import StateError, pack, unpack
 
 EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)  # not a key: keys are below 2^63
@@ -33,16 +34,20 @@ _ONE = np.uint64(1)
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its type, how two values of one key merge (add, min, max, or), width > 1 for a vector."""
+    """A column: its type, how two values of one key merge (add, min, max, or, lowest), width > 1 for a vector.
+
+    ``lowest`` is for vectors of unsigned words: the distinct items with the lowest first words, ``item`` words
+    each, as ``andon.sketch.lowest`` keeps them."""
 
     dtype: str
     merge: str = "add"
     width: int = 1
+    item: int = 1
 
     def fresh(self, capacity: int) -> np.ndarray:
         shape = (capacity,) if self.width == 1 else (capacity, self.width)
         array = np.zeros(shape, self.dtype)
-        if self.merge == "min":
+        if self.merge in ("min", "lowest"):
             array.fill(np.iinfo(array.dtype).max)
         return array
 
@@ -150,10 +155,11 @@ class KeyedRows:
         return self.keys.nbytes + sum(array.nbytes for array in self.columns.values())
 
     def make_room(self) -> None:
-        """Grow, or (beyond ``limit``) raise the level until the table is within it."""
-        if self.used <= self.limit:
+        """Called when one more new key has come than fits: grow, or at the limit raise the level by one."""
+        if self.used < self.limit:
             self._rebuild(np.flatnonzero(self.keys != EMPTY), self.keys.shape[0] * 2)
-        self._within_limit()
+        else:
+            self.raise_level(self.level + 1)
 
     def _within_limit(self) -> None:
         while self.used > self.limit and self.level < _DEEPEST:
@@ -210,7 +216,7 @@ class KeyedRows:
         target = np.empty(slots.shape[0], np.int64)
         self.used += int(_place(other.keys[slots], self.salt, self.keys, target))
         for name, array in self.columns.items():
-            _fold(array, target, other.columns[name][slots], self.spec[name].merge)
+            _fold(array, target, other.columns[name][slots], self.spec[name])
         self._within_limit()
 
     def table(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -249,8 +255,9 @@ class KeyedRows:
         return rows
 
 
-def _fold(into: np.ndarray, slots: np.ndarray, values: np.ndarray, how: str) -> None:
+def _fold(into: np.ndarray, slots: np.ndarray, values: np.ndarray, column: Column) -> None:
     # The slots of distinct keys are distinct, so plain indexing folds each value exactly once.
+    how = column.merge
     if how == "add":
         into[slots] += values
     elif how == "min":
@@ -259,5 +266,7 @@ def _fold(into: np.ndarray, slots: np.ndarray, values: np.ndarray, how: str) -> 
         into[slots] = np.maximum(into[slots], values)
     elif how == "or":
         into[slots] |= values
+    elif how == "lowest":
+        fold_lowest(into, slots, values, column.item)
     else:
         raise ValueError(f"unknown way to merge a column: {how!r}")

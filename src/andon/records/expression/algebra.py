@@ -374,24 +374,36 @@ def _linear(node: Value, demand: int) -> Value:
         factor %= modulus
         if factor == 0:
             continue
-        split = _linear_parts(value, width - _trailing_zeros(factor))
         if isinstance(value, Const):
             constant += value.value * factor
-        elif split is not None:
-            waiting += [(part, factor * by, False) for part, by in split]
-        elif done:
+            continue
+        if done:
             coefficients[value] += factor
+            continue
+        wide = width - _trailing_zeros(factor)
+        if isinstance(value, Sum) and _is_product(value):
+            product, by = _product(value, wide)
+            waiting.append((product, factor * by, not _is_linear(product)))
+            continue
+        split = _linear_parts(value)
+        if split is not None:
+            waiting += [(part, factor * by, False) for part, by in split]
         else:
-            waiting.append((normal(value, low_mask(width - _trailing_zeros(factor))), factor, True))
+            made = normal(value, low_mask(wide))
+            waiting.append((made, factor, not (_is_linear(made) or _is_product(made))))
     terms = {value: c % modulus for value, c in coefficients.items() if c % modulus}
     constant %= modulus
     if len(terms) == 1 and not constant:
         ((value, c),) = terms.items()
         if c == 1:
-            return normal(value, demand)
+            return value if _is_product(value) else normal(value, demand)
         if c & (c - 1) == 0:
             n = c.bit_length() - 1
-            return _times(normal(value, demand >> n), c)
+            made = normal(value, demand >> n)
+            again = _is_linear(made) or (_is_product(made) and made != value)
+            return _linear(Sum("<<", (made, Const(n))), demand) if again else _times(made, c)
+        if (modulus - c) & (modulus - c - 1):
+            return _times(value, c)
     plus: list[Value] = []
     minus: list[Value] = []
     for value in sorted(terms, key=order):
@@ -403,37 +415,45 @@ def _linear(node: Value, demand: int) -> Value:
     return _written_out(plus, minus, constant, modulus, demand)
 
 
-def _linear_parts(value: Value, width: int) -> list[tuple[Value, int]] | None:
-    """The value as a sum of (part, factor), or None if it is no sum, shift or product with a constant."""
+def _linear_parts(value: Value) -> list[tuple[Value, int]] | None:
+    """The value as a sum of (part, factor), or None if it is neither a sum nor a shift by a constant."""
     if not isinstance(value, Sum):
         return None
     if value.op in ("+", "-"):
         sign = 1 if value.op == "+" else -1
         return [(term, 1 if index == 0 else sign) for index, term in enumerate(value.terms)]
     up = shifted(value, "<<")
-    if up is not None:
-        return [(up[0], 1 << up[1])]
-    if value.op == "*":
-        factor = 1
-        others: list[Value] = []
-        for term in value.terms:
-            part = normal(term, low_mask(width))
-            split = _linear_parts(part, width)
-            while split is not None and len(split) == 1:
-                part, by = split[0]
-                factor *= by
-                split = _linear_parts(part, width)
-            if isinstance(part, Const):
-                factor *= part.value
-            elif isinstance(part, Sum) and part.op == "*":
-                others.extend(part.terms)
-            else:
-                others.append(part)
-        if not others:
-            return [(Const(1), factor)]
-        product = others[0] if len(others) == 1 else Sum("*", tuple(sorted(others, key=order)))
-        return None if product == value else [(product, factor)]
-    return None
+    return None if up is None else [(up[0], 1 << up[1])]
+
+
+def _is_linear(value: Value) -> bool:
+    return _linear_parts(value) is not None
+
+
+def _is_product(value: Value) -> bool:
+    return isinstance(value, Sum) and value.op == "*"
+
+
+def _product(value: Sum, width: int) -> tuple[Value, int]:
+    """A product as (factors that are not constant, constant factor)."""
+    factor = 1
+    others: list[Value] = []
+    waiting = [normal(term, low_mask(width)) for term in value.terms]
+    while waiting:
+        part = waiting.pop()
+        up = shifted(part, "<<")
+        if isinstance(part, Const):
+            factor *= part.value
+        elif up is not None:
+            factor <<= up[1]
+            waiting.append(up[0])
+        elif isinstance(part, Sum) and part.op == "*":
+            waiting.extend(part.terms)
+        else:
+            others.append(part)
+    if len(others) < 2:
+        return (others[0] if others else Const(1)), factor
+    return Sum("*", tuple(sorted(others, key=order))), factor
 
 
 def _times(value: Value, factor: int) -> Value:

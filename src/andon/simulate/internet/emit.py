@@ -135,7 +135,9 @@ def emit(table, active, begin, nxt, until, ports, bases, granule, when, where, o
             if row.id_mode == s.FIXED:
                 ip_id = row.id_state
             elif row.id_mode == s.COUNTER:
-                row.id_state += np.uint16(1 + ((g >> np.uint64(16)) & np.uint64(0xFFFF)) % np.uint64(row.id_step))
+                row.id_state += np.uint16(
+                    np.uint64(1) + ((g >> np.uint64(16)) & np.uint64(0xFFFF)) % np.uint64(row.id_step)
+                )
                 ip_id = row.id_state
             elif row.id_mode == s.PER_CONNECTION:
                 ip_id = np.uint16((g >> np.uint64(16)) + tries)
@@ -152,7 +154,7 @@ def emit(table, active, begin, nxt, until, ports, bases, granule, when, where, o
                 if row.window_mode == s.NMAP_TTL:
                     window = np.uint16(np.uint64(1024) * (initial % np.uint64(4) + np.uint64(1)))
             elif row.ttl_mode == s.RANDOM:
-                ttl = np.uint8(32 + (h >> np.uint64(56)) % np.uint64(96))
+                ttl = np.uint8(np.uint64(32) + (h >> np.uint64(56)) % np.uint64(96))
             if row.window_mode == s.RANDOM:
                 window = np.uint16(g >> np.uint64(8))
 

@@ -54,9 +54,7 @@ _ANSWERS = (
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _unit_and_class(
-    proto: int, port: int, flags: int, layers: int, icmp_type: int
-) -> tuple[int, int]:
+def _unit_and_class(proto: int, port: int, flags: int, layers: int, icmp_type: int) -> tuple[int, int]:
     if proto == PROTO_TCP and layers & TCP:
         if flags & FLAG_MASK == SYN:
             return port, TCP_SYN
@@ -123,9 +121,7 @@ def count_batch(
                 np.int64(icmp_type[i]),
             )
             key = np.uint64(unit)
-            unit_slot, units_used = find_or_add(
-                unit_keys, key, mix64(key, salt), units_used, room[UNIT]
-            )
+            unit_slot, units_used = find_or_add(unit_keys, key, mix64(key, salt), units_used, room[UNIT])
             if unit_slot < 0:
                 break
             high = key << _32

@@ -46,7 +46,16 @@ CLASSES = (
     ANY_IPV6,
 ) = range(len(CLASSES))
 
-PROTOCOL_NAMES = {1: "ICMP", 2: "IGMP", 6: "TCP", 17: "UDP", 41: "IPv6-in-IPv4", 47: "GRE", 50: "ESP", 132: "SCTP"}
+PROTOCOL_NAMES = {
+    1: "ICMP",
+    2: "IGMP",
+    6: "TCP",
+    17: "UDP",
+    41: "IPv6-in-IPv4",
+    47: "GRE",
+    50: "ESP",
+    132: "SCTP",
+}
 
 
 def split(units: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

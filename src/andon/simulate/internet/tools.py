@@ -1,0 +1,121 @@
+"""How scanning tools, bots and operating systems fill in a header: one row each.
+
+Read in the tools' public source: Mirai (scanner.c: seq = destination, random id, source port and window drawn
+once per process, no options, every tenth packet to 2323), Masscan (id = destination ^ port ^ seq, window 1024,
+TTL 255; a MSS option since 1.3), ZMap (id 54321 before 4.1, random since; window 65535; the options of Ubuntu
+since 4.1), Nmap (seq = session mask ^ the number of the try in both halves; TTL 37 to 59; window 1024 times 1 to 4
+by the TTL in older versions, 1024 since; MSS option), Unicornscan (keyed by session; public darknet classifiers).
+
+Assumed, from general knowledge, and to be replaced when measured: initial TTL 64 of raw sockets on Linux, the
+source ports of Masscan and ZMap, the share of older versions, windows and IP-id behaviour of operating systems
+(p0f-like values), and the Hajime- and Mozi-like families, of which only window 14600 with several ports and the
+port set are public. ZMap's TTL is 255 before 4.1 and the sending host's since.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from . import session as s
+
+DONT_FRAGMENT = 0x4000
+
+
+@dataclass(frozen=True)
+class Tool:
+    """Header behaviour. ``window`` None: drawn once per process. ``sport``: None for one port per process drawn
+    from ``sport_range``, else the mode in which ports vary over that range."""
+
+    kind: int = s.TCP
+    flags: int = 2
+    relation: int = s.NO_RELATION
+    expression: str = ""  # what all its packets satisfy; "" if no header relation
+    ttl: int = 64
+    ttl_mode: int = s.FIXED
+    window: int | None = 0
+    window_mode: int = s.FIXED
+    options: str = "none"
+    id_mode: int = s.RANDOM
+    id_step: int = 1
+    seq_mode: int = s.RANDOM
+    sport: int | None = s.RANDOM
+    sport_range: tuple[int, int] = (32768, 61000)
+    retries: int = 0
+    wait: float = 1.0  # seconds to the first retransmission
+    frag: int = 0
+    swap: bool = False
+    icmp: tuple[int, int] = (0, 0)
+    dst_mode: int = s.UNIFORM
+    spoofed: bool = False
+
+
+NMAP_RELATION = "hi16(tcp.seq) ^ lo16(tcp.seq) == key16"
+UNICORN_RELATION = "tcp.seq == ip.dst ^ tcp.srcport ^ (tcp.dstport << 16) ^ key32"
+MASSCAN_RELATION = "ip.id == lo16(ip.dst ^ tcp.dstport ^ tcp.seq)"
+
+_MIRAI = {"relation": s.MIRAI, "expression": "tcp.seq == ip.dst", "window": None, "sport": None, "sport_range": (1024, 65535)}
+_LINUX = {"id_mode": s.PER_CONNECTION, "frag": DONT_FRAGMENT, "retries": 2, "sport_range": (32768, 61000)}
+_WINDOWS = {"ttl": 128, "frag": DONT_FRAGMENT, "retries": 2, "wait": 3.0, "sport": s.COUNTER, "sport_range": (49152, 65535)}
+
+TOOLS: Final[dict[str, Tool]] = {
+    "mirai": Tool(**_MIRAI),  # type: ignore[arg-type]
+    # A re-written scanner that keeps Mirai's loop but asks the random generator for the sequence number.
+    "mirai-random-seq": Tool(window=None, sport=None, sport_range=(1024, 65535)),
+    "hajime": Tool(window=14600, options="linux-ws6", id_mode=s.PER_CONNECTION, frag=DONT_FRAGMENT),
+    "mozi": Tool(window=None, sport=None, sport_range=(1024, 65535), id_mode=s.RANDOM, options="mss1400"),
+    "masscan": Tool(
+        relation=s.MASSCAN, expression=MASSCAN_RELATION, ttl=255, window=1024, options="mss",
+        sport=None, sport_range=(40000, 60000),
+    ),
+    "masscan-old": Tool(
+        relation=s.MASSCAN, expression=MASSCAN_RELATION, ttl=255, window=1024,
+        sport=None, sport_range=(40000, 60000),
+    ),
+    "zmap-old": Tool(
+        relation=s.ZMAP, expression="ip.id == 0xd431", ttl=255, window=65535,
+        dst_mode=s.LISTED,
+    ),
+    "zmap": Tool(ttl=64, window=65535, options="linux-ws7", dst_mode=s.LISTED),
+    "unicornscan": Tool(
+        relation=s.UNICORNSCAN, expression=UNICORN_RELATION, window=16384, sport_range=(1024, 65535),
+        options="none", ttl=128,
+    ),
+    "nmap": Tool(
+        relation=s.NMAP, expression=NMAP_RELATION, window=1024, options="mss", ttl_mode=s.NMAP_TTL,
+        sport=None, sport_range=(33000, 65280), retries=1,
+    ),
+    "nmap-old": Tool(
+        relation=s.NMAP, expression=NMAP_RELATION, window=1024, window_mode=s.NMAP_TTL, ttl_mode=s.NMAP_TTL,
+        sport=None, sport_range=(33000, 65280), retries=1,
+    ),
+    # A raw SYN scanner of which nothing is known but the relation that its family names.
+    "raw": Tool(window=None, sport_range=(1024, 65535)),
+    "udp": Tool(kind=s.UDP, flags=0, window=0),
+    "echo": Tool(kind=s.ECHO, flags=0, window=0, icmp=(8, 0), id_mode=s.COUNTER, id_step=8, dst_mode=s.SWEEP),
+    "rust": Tool(window=64240, options="linux-ws7", **{**_LINUX, "retries": 0}),  # type: ignore[arg-type]
+    # Victims of floods with spoofed sources, answering addresses of the telescope.
+    "synack": Tool(flags=18, window=29200, options="synack", id_mode=s.FIXED, frag=DONT_FRAGMENT, retries=3, swap=True, sport_range=(1024, 65535)),
+    "rst": Tool(flags=20, window=0, id_mode=s.COUNTER, id_step=4, seq_mode=s.FIXED, swap=True, sport_range=(1024, 65535), ttl=128),
+    "unreachable": Tool(kind=s.ICMP_ERROR, flags=0, icmp=(3, 3), swap=True, sport_range=(1024, 65535)),
+    # A flood whose random sources are made up, aimed at an address of the telescope.
+    "flood": Tool(window=None, ttl_mode=s.RANDOM, spoofed=True, sport_range=(1024, 65535)),
+    # Operating systems.
+    "linux-2.4": Tool(window=5840, options="linux-ws0", **_LINUX),  # type: ignore[arg-type]
+    "linux-2.6": Tool(window=5840, options="linux-ws2", **_LINUX),  # type: ignore[arg-type]
+    "linux-3": Tool(window=14600, options="linux-ws6", **_LINUX),  # type: ignore[arg-type]
+    "linux-4": Tool(window=29200, options="linux-ws7", **_LINUX),  # type: ignore[arg-type]
+    "linux-5": Tool(window=64240, options="linux-ws7", **_LINUX),  # type: ignore[arg-type]
+    "windows-xp": Tool(window=65535, options="windows-old", id_mode=s.COUNTER, id_step=20, **{**_WINDOWS, "sport_range": (1025, 5000)}),  # type: ignore[arg-type]
+    "windows-7": Tool(window=8192, options="windows", id_mode=s.COUNTER, id_step=60, **_WINDOWS),  # type: ignore[arg-type]
+    "windows-10": Tool(window=64240, options="windows", id_mode=s.PER_DESTINATION, **_WINDOWS),  # type: ignore[arg-type]
+    "macos": Tool(window=65535, options="macos", id_mode=s.FIXED, frag=DONT_FRAGMENT, retries=3, sport_range=(49152, 65535)),
+    "embedded": Tool(window=5744, options="mss", ttl=255, id_mode=s.COUNTER, id_step=2, sport=s.COUNTER, sport_range=(49152, 65535), retries=1, wait=3.0),
+    "fixed-seq": Tool(window=65535, ttl=128, id_mode=s.COUNTER, id_step=3, seq_mode=s.FIXED, sport=None, sport_range=(1024, 65535)),
+}
+
+# Share of each stack among ordinary hosts that reach a telescope (assumed).
+STACKS: Final[dict[str, float]] = {
+    "linux-2.4": 0.03, "linux-2.6": 0.12, "linux-3": 0.13, "linux-4": 0.14, "linux-5": 0.14, "windows-xp": 0.06,
+    "windows-7": 0.13, "windows-10": 0.13, "macos": 0.04, "embedded": 0.06, "fixed-seq": 0.02,
+}  # fmt: skip
