@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from andon.sketch.rows import EMPTY, Column, KeyedRows
 from andon.sketch.state import StateError, pack, unpack
 
-SPEC = {"packets": Column("u8"), "first": Column("i8", "min"), "last": Column("i8", "max"), "mask": Column("u8", "or", 2)}
+SPEC = {
+    "packets": Column("u8"),
+    "first": Column("i8", "min"),
+    "last": Column("i8", "max"),
+    "mask": Column("u8", "or", 2),
+}
 
 
 def filled(keys: np.ndarray, limit: int = 1000) -> KeyedRows:
@@ -66,7 +71,9 @@ def test_tables_of_another_limit_are_refused() -> None:
         KeyedRows(SPEC, 10).merge(KeyedRows(SPEC, 11))
 
 
-@pytest.mark.parametrize("damage", [lambda d: d[:-1], lambda d: d[:20], lambda d: d[:9] + b"\x00" + d[10:], lambda d: b""])
+@pytest.mark.parametrize(
+    "damage", [lambda d: d[:-1], lambda d: d[:20], lambda d: d[:9] + b"\x00" + d[10:], lambda d: b""]
+)
 def test_a_damaged_state_is_refused(damage) -> None:
     data = pack("thing", 1, {"x": np.arange(5)}, {"n": 1})
     with pytest.raises(StateError):

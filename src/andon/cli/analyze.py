@@ -28,9 +28,15 @@ def command(
     known: list[str] = typer.Option(
         [], "--list", help="NAME=FILE: known scanners as CIDR,ORGANISATION (CSV or Parquet). Repeatable."
     ),
-    geo: Path | None = typer.Option(None, "--geo", help="Country and AS: an .mmdb file, or CSV CIDR,CC,ASN,NAME."),
-    rdns: Path | None = typer.Option(None, "--rdns", help="Reverse names: CSV ADDRESS,NAME. Nothing is looked up."),
-    engine: list[str] = typer.Option([], "--engine", help="Run only this engine and what it needs. Repeatable."),
+    geo: Path | None = typer.Option(
+        None, "--geo", help="Country and AS: an .mmdb file, or CSV CIDR,CC,ASN,NAME."
+    ),
+    rdns: Path | None = typer.Option(
+        None, "--rdns", help="Reverse names: CSV ADDRESS,NAME. Nothing is looked up."
+    ),
+    engine: list[str] = typer.Option(
+        [], "--engine", help="Run only this engine and what it needs. Repeatable."
+    ),
     setting: list[str] = typer.Option(
         [], "--set", help="ENGINE.NAME=VALUE, e.g. darknet.tools.false_alarms=0.001. Repeatable."
     ),
@@ -97,7 +103,12 @@ def _write(result: Analysis, out: Path, site: Site, mask: bool, paths: list[str]
 
 
 def _site(
-    make: type[Site], telescope: str, known: list[str], geo: Path | None, rdns: Path | None, setting: list[str]
+    make: type[Site],
+    telescope: str,
+    known: list[str],
+    geo: Path | None,
+    rdns: Path | None,
+    setting: list[str],
 ) -> Site:
     from andon.observe import lists
 

@@ -19,7 +19,9 @@ def command(format: Format = typer.Option(Format.table, "--format", help="table 
     results = examine()
     for item in results:
         if format is Format.json:
-            print(json.dumps({"check": item.name, "ok": item.ok, "needed": item.needed, "detail": item.detail}))
+            print(
+                json.dumps({"check": item.name, "ok": item.ok, "needed": item.needed, "detail": item.detail})
+            )
         else:
             mark = "ok     " if item.ok else ("MISSING" if item.needed else "without")
             print(f"{mark}  {item.name}: {item.detail}")

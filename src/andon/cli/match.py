@@ -34,8 +34,10 @@ def command(
     from rich.table import Table
 
     screen = console()
-    screen.print(f"{result['relation']}: {result['packets']:,} of {result['rows']:,} packets, "
-                 f"{result['sources']:,} sources")
+    screen.print(
+        f"{result['relation']}: {result['packets']:,} of {result['rows']:,} packets, "
+        f"{result['sources']:,} sources"
+    )
     if result["tcpdump"]:
         screen.print(f"tcpdump: {result['tcpdump']}", soft_wrap=True)
     else:

@@ -47,7 +47,9 @@ def _inputs(screen: Console, result: Analysis) -> None:
         for reason, count in item.skipped.items():
             skipped[reason] = skipped.get(reason, 0) + count
     if skipped:
-        parts = [f"{safe(reason)} {count:,}" for reason, count in sorted(skipped.items(), key=lambda s: -s[1])]
+        parts = [
+            f"{safe(reason)} {count:,}" for reason, count in sorted(skipped.items(), key=lambda s: -s[1])
+        ]
         screen.print("Not decoded: " + ", ".join(parts[:8]) + (" ..." if len(parts) > 8 else ""))
 
 
@@ -69,6 +71,8 @@ def _window(screen: Console, findings: Iterable[Finding]) -> None:
                 chance = f"{item.check.by_chance:.2g} by chance"
                 head.add_row(
                     Text("check", style="green"),
-                    Text(f"{item.check.tool} '{item.check.expression}' -> {item.check.expected:,} ({chance})"),
+                    Text(
+                        f"{item.check.tool} '{item.check.expression}' -> {item.check.expected:,} ({chance})"
+                    ),
                 )
         screen.print(head)

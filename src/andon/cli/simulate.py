@@ -24,7 +24,9 @@ def _group() -> None:
 def internet(
     out: Path = typer.Option(..., "--out", help="Folder for capture.pcap and truth.parquet."),
     seed: int = typer.Option(1, "--seed", help="Same seed, same packets."),
-    telescope: str = typer.Option("", "--telescope", help="Dark prefixes, comma separated; five /18 if empty."),
+    telescope: str = typer.Option(
+        "", "--telescope", help="Dark prefixes, comma separated; five /18 if empty."
+    ),
     packets: int = typer.Option(1_000_000, "--packets", min=1, help="How many packets in all (about)."),
     duration: str = typer.Option("1h", "--duration", help="Length of the capture, e.g. 10min, 1h, 3d."),
     start: str = typer.Option("2026-01-01T00:00:00Z", "--start", help="Time of the first packet (RFC 3339)."),

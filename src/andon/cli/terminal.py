@@ -42,7 +42,9 @@ def console() -> Console:
     from rich.console import Console
 
     probe = Console()
-    return Console(width=min(WIDTH, probe.width) if probe.is_terminal else WIDTH, highlight=False, soft_wrap=False)
+    return Console(
+        width=min(WIDTH, probe.width) if probe.is_terminal else WIDTH, highlight=False, soft_wrap=False
+    )
 
 
 @contextmanager

@@ -97,15 +97,15 @@ class Reader:
         skipped = {name: int(n) for name, n in zip(reasons.NAMES, self._skipped, strict=True) if n}
         for link in np.flatnonzero(self._unknown):
             skipped[f"unknown link type {link}"] = int(self._unknown[link])
-        return Counts(int(self._state[F.PACKETS]), self._rows, skipped)
+        return Counts(self._rows + int(self._state[F.ROW]) + sum(skipped.values()), self._rows, skipped)
 
     @property
     def first_ts(self) -> int | None:
-        return int(self._state[F.FIRST_TS]) if self._state[F.PACKETS] else None
+        return int(self._state[F.FIRST_TS]) if self._state[F.BEGUN] else None
 
     @property
     def last_ts(self) -> int | None:
-        return int(self._state[F.LAST_TS]) if self._state[F.PACKETS] else None
+        return int(self._state[F.LAST_TS]) if self._state[F.BEGUN] else None
 
     @property
     def bad_fractions(self) -> int:
@@ -130,11 +130,11 @@ class Reader:
                 if rows:
                     self._rows += rows
                     v6_rows = int(self._state[F.V6_ROWS])
+                    self._state[F.ROW] = 0
+                    self._state[F.V6_ROWS] = 0
                     yield self._arena.batch(rows, v6_rows)
                     if v6_rows:
                         self._arena.clear_v6()
-                    self._state[F.ROW] = 0
-                    self._state[F.V6_ROWS] = 0
         finally:
             self._source.close()
 
@@ -215,7 +215,7 @@ class Reader:
                     source.address, pos, source.length, source.last, self._section.swapped
                 )
             else:
-                seconds = int(state[F.LAST_TS]) // 1_000_000_000 if state[F.PACKETS] else -1
+                seconds = int(state[F.LAST_TS]) // 1_000_000_000 if state[F.BEGUN] else -1
                 what, at = resync.next_record(
                     source.address,
                     pos,

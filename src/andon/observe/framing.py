@@ -14,12 +14,12 @@ from typing import Any, Final
 
 from numba import njit
 
-from andon.observe.load import be16, be32, le16, le32, swap32
+from andon.observe.load import be16, be32, le16, le32
 
 # Positions in the state array. Set by Python:
 SWAPPED, NG, MULTIPLY, LINK, MAX_CAPTURED, FRACTION_LIMIT, FULL = range(7)
 # Kept by the kernels:
-POS, ROW, PACKETS, FIRST_TS, LAST_TS, PREVIOUS, BAD_FRACTION, V6_ROWS, BLOCK_SKIPPED = range(7, 16)
+POS, ROW, BEGUN, FIRST_TS, LAST_TS, PREVIOUS, BAD_FRACTION, V6_ROWS = range(7, 15)
 STATE_SIZE: Final = 16
 
 # Why a kernel came back.
@@ -108,5 +108,3 @@ def block(
         return PACKET, pos + 12, cap, wire, 0, interfaces[0, IF_LINK], after
     return OTHER, 0, 0, 0, 0, 0, after
 
-
-__all__ = ["swap32"]

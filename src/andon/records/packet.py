@@ -43,7 +43,9 @@ SCHEMA = pa.schema(
         pa.field("ip_id", pa.uint16(), nullable=False),  # IPv4 only
         pa.field("ttl", pa.uint8(), nullable=False),  # TTL or hop limit
         pa.field("tcp_window", pa.uint16(), nullable=False),
-        pa.field("ip_len", pa.uint16(), nullable=False),  # IPv4 total length; IPv6 payload length + 40, capped
+        pa.field(
+            "ip_len", pa.uint16(), nullable=False
+        ),  # IPv4 total length; IPv6 payload length + 40, capped
         # --- up to here: the thirteen core columns (37 bytes a row); the rest on request or by default
         pa.field("layers", pa.uint8(), nullable=False),  # bits above
         pa.field("tos", pa.uint8(), nullable=False),  # DSCP and ECN byte; IPv6 traffic class

@@ -110,9 +110,7 @@ class _Conclusions:
         for end, start, span in sorted(closed):
             self._conclude(span, start, end, closed[(end, start, span)], partial=watermark is None)
 
-    def _conclude(
-        self, span: str, start: int, end: int, summaries: dict[str, Any], partial: bool
-    ) -> None:
+    def _conclude(self, span: str, start: int, end: int, summaries: dict[str, Any], partial: bool) -> None:
         tables: dict[str, pa.Table] = {}
         for windows in self.windows:
             engine = windows.engine
@@ -153,7 +151,7 @@ def _damage(reports: Sequence[FileReport], late: int) -> list[Finding]:
                 engine_version=1,
                 kind="input-damage",
                 title=f"{Path(report.path).name} is damaged",
-                statement=f"{len(report.damage):,} damaged places in {report.path}; {report.packets:,} packets "
+                statement=f"{report.places:,} damaged places in {report.path}; {report.packets:,} packets "
                 f"were read all the same. First: {report.damage[0]}.",
                 confidence=1.0,
                 calibration="seen while reading",
@@ -163,7 +161,7 @@ def _damage(reports: Sequence[FileReport], late: int) -> list[Finding]:
                 last_seen=last,
                 count=report.packets,
                 evidence=tuple(Evidence(text) for text in report.damage[:5]),
-                attributes={"skipped": report.skipped, "places": len(report.damage)},
+                attributes={"skipped": report.skipped, "places": report.places},
             )
         )
     if late:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def _pieces(batches: Sequence[pa.RecordBatch], rng: np.random.Generator) -> list
     pieces = []
     for batch in batches:
         cuts = np.unique(np.r_[0, rng.integers(0, batch.num_rows + 1, 7), batch.num_rows])
-        pieces += [batch.slice(a, b - a) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        pieces += [batch.slice(a, b - a) for a, b in pairwise(cuts.tolist())]
     return [pieces[n] for n in rng.permutation(len(pieces))]
 
 
@@ -103,7 +104,9 @@ def _context(
 ) -> Context[Any]:
     span = engine.window.spans[-1]
     length = duration_ns(span)
-    first = min((int(column(b, "ts").min()) for b in batches if b.num_rows and "ts" in b.schema.names), default=0)
+    first = min(
+        (int(column(b, "ts").min()) for b in batches if b.num_rows and "ts" in b.schema.names), default=0
+    )
     start = first // length * length
     return Context(span=span, start=start, end=start + length, partial=True, tables=tables)
 

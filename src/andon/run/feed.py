@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network, collapse_addresses, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,12 @@ class FileReport:
     packets: int = 0
     rows: int = 0
     outside: int = 0  # rows whose destination is not in the telescope given
-    vlan: bool = False
+    vlan_depth: int = 0  # most VLAN tags on one packet
     first: int | None = None  # ns
     last: int | None = None
     skipped: dict[str, int] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)
+    places: int = 0  # damaged places; ``damage`` names the first thousand
     error: str | None = None
 
 
@@ -68,8 +69,6 @@ class Telescope:
             if not isinstance(network, IPv4Network):
                 raise ValueError(f"telescope prefix {prefix!r}: only IPv4 prefixes can be given so far")
             networks.append(network)
-        from ipaddress import collapse_addresses
-
         self.networks = sorted(collapse_addresses(networks))
         self.addresses = sum(network.num_addresses for network in self.networks)
         self._starts = np.array([int(n.network_address) for n in self.networks], np.uint32)
@@ -150,10 +149,11 @@ class Feed:
         low, high = int(ts.min()), int(ts.max())
         report.first = low if report.first is None else min(report.first, low)
         report.last = high if report.last is None else max(report.last, high)
-        report.vlan = report.vlan or bool(column(batch, "vlan_tags").any())
+        report.vlan_depth = max(report.vlan_depth, int(column(batch, "vlan_tags").max()))
 
     def _finish(self, report: FileReport, reader: Any) -> None:
         report.packets = reader.counts.packets
         report.rows = reader.counts.rows
         report.skipped = dict(reader.counts.skipped)
-        report.damage = [f"at byte {offset:,}: {what}" for offset, what in reader.damage]
+        report.damage = [f"at byte {item.offset:,}: {item.what}" for item in reader.damage]
+        report.places = reader.damage_total

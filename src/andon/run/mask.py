@@ -62,7 +62,9 @@ class Mask:
                 table = table.filter(pa.array(~dark))
         for position, field in enumerate(table.schema):
             if pa.types.is_string(field.type):
-                column_text = [None if t is None else self.text(t) for t in table.column(position).to_pylist()]
+                column_text = [
+                    None if t is None else self.text(t) for t in table.column(position).to_pylist()
+                ]
                 table = table.set_column(position, field, pa.array(column_text, field.type))
         return table
 
@@ -108,5 +110,3 @@ def telescope_networks(tables: Mapping[str, Sequence[pa.Table]], given: Sequence
         except ValueError:
             continue
     return networks
-
-

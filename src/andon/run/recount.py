@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from andon.records.columns import column
-from andon.records.expression import compile_program, evaluate_many, parse, to_bpf
+from andon.records.expression import (
+    Bundle,
+    NotExpressible,
+    compile_bundle,
+    evaluate_many,
+    parse,
+    to_bpf,
+)
 from andon.records.finding import Finding
 from andon.records.packet import SCHEMA
 from andon.run.feed import Feed, Telescope
@@ -39,7 +46,7 @@ class _Group:
 
     window: tuple[int, int]
     wanted: list[_Wanted]
-    programs: list[Any]
+    bundle: Bundle
 
 
 def recount(
@@ -58,8 +65,8 @@ def recount(
     groups = _grouped(list(wanted.values()))
     if not groups:
         return list(findings)
-    fields = {name for group in groups for program in group.programs for name in program.columns}
-    feed = Feed(paths, tuple(n for n in SCHEMA.names if n in fields | {"layers"}), telescope)
+    fields = {name for group in groups for name in group.bundle.match.columns}
+    feed = Feed(paths, tuple(name for name in SCHEMA.names if name in fields), telescope)
     for number, batch, ts, _ in feed:
         if progress is not None:
             progress(batch.num_rows)
@@ -75,7 +82,7 @@ def _grouped(wanted: list[_Wanted]) -> list[_Group]:
         same = [item for item in wanted if item.window == window]
         for at in range(0, len(same), _PER_PASS):
             part = same[at : at + _PER_PASS]
-            groups.append(_Group(window, part, [compile_program(parse(item.relation)) for item in part]))
+            groups.append(_Group(window, part, compile_bundle([parse(item.relation) for item in part])))
     return groups
 
 
@@ -85,7 +92,7 @@ def _count(group: _Group, number: int, batch: Any, ts: np.ndarray) -> None:
     if low >= end or high < start:
         return
     columns = {name: column(batch, name) for name in batch.schema.names if name != "ts"}
-    bits = evaluate_many(group.programs, columns)
+    bits = evaluate_many(group.bundle, columns)
     if low < start or high >= end:
         bits = np.where((ts >= start) & (ts < end), bits, np.uint32(0))
     seen = int(np.bitwise_or.reduce(bits)) if len(bits) else 0
@@ -110,7 +117,9 @@ def _filled(finding: Finding, wanted: Any, reports: Any, telescope: Telescope | 
             check = replace(
                 check,
                 expected=result.packets,
-                expression=_tcpdump(check.relation, any(reports[n].vlan for n in files), telescope)
+                expression=_tcpdump(
+                    check.relation, max((reports[n].vlan_depth for n in files), default=0), telescope
+                )
                 if check.tool == "tcpdump"
                 else check.expression,
                 input=tuple(reports[n].path for n in files),
@@ -119,11 +128,15 @@ def _filled(finding: Finding, wanted: Any, reports: Any, telescope: Telescope | 
     return finding.with_evidence(tuple(evidence))
 
 
-def _tcpdump(relation: str, vlan: bool, telescope: Telescope | None) -> str:
+def _tcpdump(relation: str, vlan_depth: int, telescope: Telescope | None) -> str:
     try:
         text = to_bpf(parse(relation))
-    except ValueError:
+    except NotExpressible:
         return ""
     if telescope is not None:
         text = f"({text}) and ({telescope.bpf()})"
-    return f"({text}) or (vlan and ({text}))" if vlan else text
+    # `vlan` moves all later offsets behind the tag, so each depth of tags needs an arm of its own.
+    nested = text
+    for _ in range(vlan_depth):
+        nested = f"({text}) or (vlan and ({nested}))"
+    return nested

@@ -13,7 +13,10 @@ _M1 = np.uint64(0xBF58476D1CE4E5B9)
 _M2 = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 _S60, _S54, _S62 = np.uint64(60), np.uint64(54), np.uint64(62)
-_U1, _U2 = np.uint64(0x96de1b173f119089), np.uint64(0x319642b2d24d8ec3)  # inverses of the two factors modulo 2^64
+_U1, _U2 = (
+    np.uint64(0x96DE1B173F119089),
+    np.uint64(0x319642B2D24D8EC3),
+)  # inverses of the two factors modulo 2^64
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -62,12 +62,12 @@ def find_or_add(keys: np.ndarray, key: np.uint64, hashed: np.uint64, used: int, 
     while True:
         found = keys[slot]
         if found == key:
-            return np.int64(slot), used
+            return int(slot), used
         if found == EMPTY:
             if used >= room:
                 return -1, used
             keys[slot] = key
-            return np.int64(slot), used + 1
+            return int(slot), used + 1
         slot = (slot + _ONE) & mask
 
 

@@ -36,7 +36,9 @@ def signed_schema(schema: pa.Schema) -> pa.Schema:
 def to_signed(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch in ``signed_schema``; every value keeps its number (uint64: its bits)."""
     arrays = [
-        column.view(pa.int64()) if column.type == pa.uint64() else column.cast(_SIGNED.get(column.type, column.type))
+        column.view(pa.int64())
+        if column.type == pa.uint64()
+        else column.cast(_SIGNED.get(column.type, column.type))
         for column in batch.columns
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=signed_schema(batch.schema))

@@ -173,6 +173,11 @@ def shifted(node: Value, op: str) -> tuple[Value, int] | None:
     return None
 
 
+def folded(node: Value) -> Value:
+    """The value itself, or the constant that it is when it names no field and no key."""
+    return node if fields_of(node) or keys_of(node) else normal(node)
+
+
 def normal(node: Value, demand: int = WORD) -> Value:
     """A value in normal form that agrees with ``node`` on the demanded bits, for every packet."""
     if possible_bits(node) & demand == 0:

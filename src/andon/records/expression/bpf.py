@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from andon.records.packet import TCP, UDP
 
+from .algebra import folded
 from .ast import FALSE, TRUE, And, Comparison, Const, Expression, Field, Fn, Key, NotExpressible, Or, Value, needs_of
 
 _HEADER = "ip[2:2] - ((ip[0] & 0xf) << 2)"
@@ -40,10 +41,7 @@ def to_bpf(expr: Expression, vlan: bool | int = False, *, whole: bool = True) ->
     reachable = _possible(expr)
     if reachable == FALSE:
         raise NotExpressible("no packet can satisfy the expression, and tcpdump refuses such a filter")
-    text = _relation(reachable, frozenset(), whole)
-    first = _without_transport(reachable)
-    if first not in (FALSE, reachable):
-        text = f"({_relation(first, frozenset(), whole)}) or ({text})"
+    text = _network_part_first(reachable, whole)
     nested = text
     for _ in range(int(vlan)):
         nested = f"({text}) or (vlan and ({nested}))"
@@ -82,6 +80,18 @@ def _without_transport(node: Expression) -> Expression:
     if isinstance(node, Comparison):
         return FALSE if needs_of(node) & (TCP | UDP) else node
     return _join(node, [_without_transport(term) for term in node.terms])
+
+
+def _network_part_first(node: Expression, whole: bool) -> str:
+    first = _without_transport(node)
+    if first in (FALSE, node):
+        return _relation(node, frozenset(), whole)
+    if isinstance(node, Or):
+        kinds = [_without_transport(term) for term in node.terms]
+        if all(kind in (FALSE, term) for kind, term in zip(kinds, node.terms, strict=True)):
+            ranked = sorted(zip(kinds, node.terms, strict=True), key=lambda pair: pair[0] == FALSE)
+            return _relation(Or(tuple(term for _, term in ranked)), frozenset(), whole)
+    return f"({_relation(first, frozenset(), whole)}) or ({_relation(node, frozenset(), whole)})"
 
 
 def _required(node: Expression) -> frozenset[str]:
@@ -142,7 +152,7 @@ def _value(node: Value) -> str:
     if isinstance(node, Fn):
         return _function(node.name, node.n or 0, _value(node.argument))
     text = _value(node.terms[0])
-    for term in node.terms[1:]:
+    for term in (folded(term) for term in node.terms[1:]):
         if isinstance(term, Const) and node.op in ("<<", ">>") and term.value > 31:
             text = f"({text} & 0)"  # libpcap refuses longer shifts; the field must still be there
             continue

@@ -1,20 +1,21 @@
 """Census: how much arrives, from whom, to which ports, and what the telescope is.
 
-Packets are counted exactly by protocol and port (ICMP: type) and by class. Distinct sources and destinations of
-each port are exact as long as the day has at most ``darknet.census.pairs`` (1.25 million by default) pairs of
-port and source, and of port and destination; beyond that they are estimated from a sample of one in 2^level,
-with a standard error of sqrt(N (2^level - 1)) on an estimate of N, and marked ``exact = false``.
+Packets are counted exactly by protocol and port (ICMP: type) and by class. Distinct sources and
+destinations of each port are exact as long as the day has at most ``darknet.census.pairs`` (1.25 million by
+default) pairs of port and source, and of port and destination; beyond that they are estimated from a sample
+of one in 2^level, with a standard error of sqrt(N (2^level - 1)) on an estimate of N, and marked ``exact =
+false``.
 
-Tables: ``slots`` every ten minutes; ``telescope``, ``ports`` and ``sources`` (the 1,000 with most packets) every
-day. If no telescope can be inferred, the table ``telescope`` has one row, 0.0.0.0/0, whose ``addresses`` are the
-destinations seen, so that rates per address still mean something.
+Tables: ``slots`` every ten minutes; ``telescope``, ``ports`` and ``sources`` (the 1,000 with most packets)
+every day. If no telescope can be inferred, the table ``telescope`` has one row, 0.0.0.0/0, whose
+``addresses`` are the destinations seen, so that rates per address still mean something.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +28,7 @@ from andon.detect.darknet.census.units import split
 from andon.records.contract import Context, Nothing, Outcome, Site, Window
 
 _TIME = pa.timestamp("ns", tz="UTC")
-_COUNTS = [
+_COUNTS: list[pa.Field[Any]] = [
     pa.field("proto", pa.uint8(), nullable=False),
     pa.field("port", pa.uint16(), nullable=False),  # ICMP: the type
     pa.field("packets", pa.int64(), nullable=False),
@@ -36,16 +37,15 @@ _COUNTS = [
     pa.field("exact", pa.bool_(), nullable=False),  # whether the two before are; packets always are
 ]
 PORTS = pa.schema(_COUNTS)
-SLOTS = pa.schema([pa.field("start", _TIME, nullable=False), *_COUNTS])
-SOURCES = pa.schema(
-    [
-        pa.field("src", pa.uint32(), nullable=False),
-        pa.field("packets", pa.int64(), nullable=False),
-        pa.field("ports", pa.int64(), nullable=False),  # distinct protocols and ports
-        pa.field("country", pa.string(), nullable=False),  # "" without a table of places
-        pa.field("as", pa.string(), nullable=False),
-    ]
-)
+_START: list[pa.Field[Any]] = [pa.field("start", _TIME, nullable=False)]
+SLOTS = pa.schema(_START + _COUNTS)
+_SOURCE: list[pa.Field[Any]] = [
+    pa.field("src", pa.uint32(), nullable=False),
+    pa.field("packets", pa.int64(), nullable=False),
+    pa.field("ports", pa.int64(), nullable=False),  # distinct protocols and ports
+    pa.field("country", pa.string(), nullable=False),  # "" without a table of places
+]
+SOURCES = pa.schema(_SOURCE)
 _TOP_SOURCES = 1000
 _PAIRS = 1_250_000
 
@@ -55,7 +55,8 @@ def engine(site: Site) -> CensusEngine:
 
 
 class CensusEngine:
-    """See the module text. Raises ValueError for a telescope prefix that is none, or a cap that is too low."""
+    """See the module text. Raises ValueError for a telescope prefix that is none, or a cap that is too
+    low."""
 
     name: ClassVar[str] = "darknet.census"
     version: ClassVar[int] = 1

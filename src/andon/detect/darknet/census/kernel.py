@@ -77,7 +77,7 @@ def _unit_and_class(proto: int, port: int, flags: int, layers: int, icmp_type: i
 
 
 @njit(cache=True, nogil=True)
-def count_batch(
+def count_batch(  # noqa: PLR0917
     ts: np.ndarray,
     src: np.ndarray,
     dst: np.ndarray,
@@ -155,10 +155,8 @@ def count_batch(
                 net_packets[net_slot] += 1
             classes[kind] += 1
         protocols[proto[i]] += 1
-        if ts[i] < first:
-            first = ts[i]
-        if ts[i] > last:
-            last = ts[i]
+        first = min(first, ts[i])
+        last = max(last, ts[i])
         i += 1
     used[UNIT], used[SOURCE], used[TARGET], used[NET] = units_used, sources_used, targets_used, nets_used
     times[0], times[1] = first, last

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,22 +14,21 @@ from andon.detect.darknet.census.summary import Census
 from andon.detect.darknet.census.telescope import Part, count_in, infer
 
 _TIME = pa.timestamp("ns", tz="UTC")
-TELESCOPE = pa.schema(
-    [
-        pa.field("cidr", pa.string(), nullable=False),
-        pa.field("addresses", pa.int64(), nullable=False),
-        pa.field("seen", pa.int64(), nullable=False),  # distinct destinations seen in it
-        pa.field("given", pa.bool_(), nullable=False),
-        pa.field("first", _TIME, nullable=False),  # observed times of the span, the same in every row
-        pa.field("last", _TIME, nullable=False),
-    ]
-)
+_FIELDS: list[pa.Field[Any]] = [
+    pa.field("cidr", pa.string(), nullable=False),
+    pa.field("addresses", pa.int64(), nullable=False),
+    pa.field("seen", pa.int64(), nullable=False),  # distinct destinations seen in it
+    pa.field("given", pa.bool_(), nullable=False),
+    pa.field("first", _TIME, nullable=False),  # observed times of the span, the same in every row
+    pa.field("last", _TIME, nullable=False),
+]
+TELESCOPE = pa.schema(_FIELDS)
 
 
 @dataclass(frozen=True)
 class Prefixes:
-    """``parts`` is empty if none were given and none could be inferred. ``inside`` counts packets whose source
-    is in the telescope, which a telescope never sends."""
+    """``parts`` is empty if none were given and none could be inferred. ``inside`` counts packets whose
+    source is in the telescope, which a telescope never sends."""
 
     parts: tuple[Part, ...]
     given: bool

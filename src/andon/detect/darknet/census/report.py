@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -18,8 +18,8 @@ _TOP = 10
 
 
 class Named(Protocol):
-    name: Any
-    version: Any
+    name: ClassVar[str]
+    version: ClassVar[int]
 
 
 def _share(part: int, whole: int) -> str:
@@ -41,7 +41,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def finding(
+def finding(  # noqa: PLR0917
     engine: Named,
     summary: Census,
     sources: tuple[np.ndarray, np.ndarray, np.ndarray],
@@ -150,23 +150,21 @@ def _who(entities: tuple[Entity, ...], total: int) -> list[str]:
 def _telescope(prefixes: Prefixes) -> str:
     if not prefixes.parts:
         return (
-            "The telescope could not be inferred: the destinations seen are spread too thinly over the address "
-            "space (is this a capture of a scanner's own traffic?). Give its prefixes with --telescope."
+            "The telescope could not be inferred: the destinations seen are spread too thinly over the "
+            "address space (is this a capture of a scanner's own traffic?). Give its prefixes with "
+            "--telescope."
         )
     named = ", ".join(str(part.network) for part in prefixes.parts[:5])
     more = f" and {len(prefixes.parts) - 5} more" if len(prefixes.parts) > 5 else ""
     how = "as given" if prefixes.given else "inferred from the destinations, not given"
     seen = sum(part.seen for part in prefixes.parts)
-    text = (
-        f"Telescope: {named}{more} ({how}); {seen:,} of {_count(prefixes.addresses, 'address').replace('addresss', 'addresses')} "
-        "were reached"
-    )
+    text = f"Telescope: {named}{more} ({how}); {seen:,} of {prefixes.addresses:,} addresses were reached"
     if prefixes.stray:
         text += f", and {_count(prefixes.stray, 'destination')} outside"
     if prefixes.inside:
         text += (
-            f". {_count(prefixes.inside, 'packet')} came from inside the telescope, which a dark address never "
-            "sends: live hosts, spoofed sources or a two-way capture"
+            f". {_count(prefixes.inside, 'packet')} came from inside the telescope, which a dark address "
+            "never sends: live hosts, spoofed sources or a two-way capture"
         )
     return text + "."
 
@@ -191,8 +189,8 @@ def _limits(summary: Census) -> list[str]:
             one_in = 1 << rows.level
             error = 100 * float(np.sqrt((one_in - 1) / 10_000))
             text.append(
-                f"Distinct {noun} are estimated from a sample of one in {one_in:,}: the standard error of 10,000 is "
-                f"{error:.0f} %, of 1,000,000 {error / 10:.1f} %."
+                f"Distinct {noun} are estimated from a sample of one in {one_in:,}: the standard error of "
+                f"10,000 is {error:.0f} %, of 1,000,000 {error / 10:.1f} %."
             )
     if summary.sources.level:
         text.append("Tops of sources and networks are of that sample.")

@@ -127,14 +127,10 @@ class Census:
         return sources, packets, np.diff(np.append(start, len(address)))
 
     def destinations(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(/24 numbers ascending, their seen addresses as (n, 4) uint64 bits, how many those are, packets)."""
+        """(/24 numbers ascending, their seen addresses as (n, 4) uint64 bits, how many, packets)."""
         nets, columns = self.nets.table()
-        return (
-            nets.astype(np.int64),
-            columns["seen"],
-            ones(columns["seen"]),
-            columns["packets"].astype(np.int64),
-        )
+        seen, packets = columns["seen"], columns["packets"].astype(np.int64)
+        return nets.astype(np.int64), seen, ones(seen), packets
 
     def to_bytes(self) -> bytes:
         parts = [rows.to_bytes() for rows in self._tables()]

@@ -1,15 +1,15 @@
 """Which prefixes the telescope has, inferred from the destinations of its packets.
 
 Method: the prefix cover of least description length (Rissanen, "Modeling by shortest data description",
-Automatica 14, 1978) over the binary tree of IPv4 prefixes. A prefix costs the bits to name it and how many of
-its addresses were seen; the n addresses seen of its N cost log2 C(N, n) bits. Bottom-up, each prefix is either
-taken whole or left to its two halves, whichever is cheaper. So a /16 of which 30 % was seen costs less as one
-/16 than as its parts or inside its /15, five disjoint /18 stay five, one destination is a /32, and destinations
-spread over all of IPv4 are cheapest under prefixes so short that no telescope has them, which is how a capture
-taken at a scanner is told from a telescope.
+Automatica 14, 1978) over the binary tree of IPv4 prefixes. A prefix costs the bits to name it and how many
+of its addresses were seen; the n addresses seen of its N cost log2 C(N, n) bits. Bottom-up, each prefix is
+either taken whole or left to its two halves, whichever is cheaper. So a /16 of which 30 % was seen costs
+less as one /16 than as its parts or inside its /15, five disjoint /18 stay five, one destination is a /32,
+and destinations spread over all of IPv4 are cheapest under prefixes so short that no telescope has them,
+which is how a capture taken at a scanner is told from a telescope.
 
-Where it fails: a scan of one provider's /12 captured at the scanner looks like a telescope of a /12; the finding
-therefore says that the prefixes were inferred.
+Where it fails: a scan of one provider's /12 captured at the scanner looks like a telescope of a /12; the
+finding therefore says that the prefixes were inferred.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def infer(
 ) -> Inferred:
     """Prefixes from destinations.
 
-    ``nets``: distinct /24 numbers (address >> 8, int64, ascending); ``bits``: (n, 4) uint64, the addresses seen
-    in each; ``counts``: how many those are; ``packets``: packets to each /24. ``sampled`` says that the /24s are
-    only a sample of those seen, which by itself shows that the destinations are everywhere.
+    ``nets``: distinct /24 numbers (address >> 8, int64, ascending); ``bits``: (n, 4) uint64, the addresses
+    seen in each; ``counts``: how many those are; ``packets``: packets to each /24. ``sampled`` says that
+    the /24s are only a sample of those seen, which by itself shows that the destinations are everywhere.
 
     >>> one = np.array([[1 << 7, 0, 0, 0]], np.uint64)
     >>> found = infer(np.array([0xC00002]), one, np.array([1]), np.array([40]))
@@ -119,12 +119,13 @@ def _cover(nets: np.ndarray, bits: np.ndarray, counts: np.ndarray) -> list[tuple
         start = np.flatnonzero(np.r_[True, half[1:] != half[:-1]])
         prefixes, seen = half[start], np.add.reduceat(seen, start)
         below = np.add.reduceat(best, start)
-    cover = []
+    cover: list[tuple[int, int, int]] = []
     open_prefixes = np.zeros(1, np.int64)  # not under a taken prefix yet
     for length, (prefixes, seen, taken) in enumerate(reversed(levels)):
         here = np.isin(prefixes, open_prefixes)
-        for at in np.flatnonzero(here & taken):
-            cover.append((int(prefixes[at]), length, int(seen[at])))
+        chosen = here & taken
+        numbers, reached = prefixes[chosen].tolist(), seen[chosen].tolist()
+        cover.extend((number, length, count) for number, count in zip(numbers, reached, strict=True))
         going_on = prefixes[here & ~taken]
         open_prefixes = np.r_[going_on * 2, going_on * 2 + 1]
     return cover
