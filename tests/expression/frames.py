@@ -137,6 +137,8 @@ def tcpdump_selects(pcap: Path, text: str) -> list[int]:
     run = subprocess.run(
         ["tcpdump", "-r", str(pcap), "-w", "-", text], capture_output=True, check=False, timeout=60
     )
+    if b"expression rejects all packets" in run.stderr:  # libpcap saw through a contradiction
+        return []
     assert run.returncode == 0, f"{text}\n{run.stderr.decode()}"
     at, numbers = 24, []
     while at < len(run.stdout):

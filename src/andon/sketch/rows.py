@@ -62,12 +62,12 @@ def find_or_add(keys: np.ndarray, key: np.uint64, hashed: np.uint64, used: int, 
     while True:
         found = keys[slot]
         if found == key:
-            return int(slot), used
+            return int(np.int64(slot)), used
         if found == EMPTY:
             if used >= room:
                 return -1, used
             keys[slot] = key
-            return int(slot), used + 1
+            return int(np.int64(slot)), used + 1
         slot = (slot + _ONE) & mask
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from andon.records.packet import TCP, UDP
 
-from .algebra import folded
+from .algebra import folded, possible_bits
 from .ast import FALSE, TRUE, And, Comparison, Const, Expression, Field, Fn, Key, NotExpressible, Or, Value, needs_of
 
 _HEADER = "ip[2:2] - ((ip[0] & 0xf) << 2)"
@@ -55,9 +55,10 @@ def _possible(node: Expression) -> Expression:
     if isinstance(node, Comparison):
         if needs_of(node) & TCP and needs_of(node) & UDP:
             return FALSE
-        if isinstance(node.left, Const) and isinstance(node.right, Const):
-            return TRUE if (node.left == node.right) == (node.op == "==") else FALSE
-        return node
+        left, right = folded(node.left), folded(node.right)
+        if isinstance(left, Const) and isinstance(right, Const):
+            return TRUE if (left == right) == (node.op == "==") else FALSE
+        return Comparison(left, node.op, right)
     parts = [_possible(term) for term in node.terms]
     made = _join(node, parts)
     if isinstance(made, And) and _required(made) >= {"tcp", "udp"}:
@@ -156,7 +157,13 @@ def _value(node: Value) -> str:
         if isinstance(term, Const) and node.op in ("<<", ">>") and term.value > 31:
             text = f"({text} & 0)"  # libpcap refuses longer shifts; the field must still be there
             continue
-        text = f"({text} {node.op} {_value(term)})"
+        right = _value(term)
+        if node.op in ("<<", ">>") and possible_bits(term) > 31:
+            # What libpcap does with a longer shift depends on where the filter runs: shift by the low five bits, and
+            # multiply by 1 where the higher bits are zero, else by 0.
+            text = f"(({text} {node.op} ({right} & 31)) * (1 - ((({right} >> 5) + 0x7ffffff) >> 27)))"
+        else:
+            text = f"({text} {node.op} {right})"
         if len(text) > MAX_CHARACTERS:
             raise NotExpressible("the filter grows too large for libpcap")
     return text
@@ -186,4 +193,5 @@ def _registers(node: Value) -> int:
         return 1
     if isinstance(node, Fn):
         return _registers(node.argument) + 2
-    return max(_registers(term) + (index > 0) for index, term in enumerate(node.terms))
+    extra = 3 if node.op in ("<<", ">>") else 0
+    return extra + max(_registers(term) + (index > 0) for index, term in enumerate(node.terms))
