@@ -26,9 +26,9 @@ _BETWEEN_RUNS: Final = 32
 _REACH: Final = 74
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _common_options(p: int, hlen: int, avail: int) -> tuple[int, int]:
-    """Kinds and MSS of the layouts that make up nearly all traffic, without a branch; kinds -1 for others.
+    """Kinds and MSS of the layouts that make up nearly all traffic, without a branch; kinds 0 for others.
 
     MSS alone (Masscan), MSS SACK-permitted timestamps NOP scale (Linux), MSS NOP scale NOP NOP SACK-permitted
     (Windows), NOP NOP timestamps (an established connection). Twenty bytes at ``p`` must be in the buffer; a
@@ -45,80 +45,117 @@ def _common_options(p: int, hlen: int, avail: int) -> tuple[int, int]:
     running = (there == 32) & ((first & 0xFFFFFFFF) == 0x0A080101)
     mss = be16(p + 2) & -(alone | linux | windows)
     kinds = (2 & -alone) | (0x0301080402 & -linux) | (0x040101030102 & -windows) | (0x080101 & -running)
-    kinds |= -((hlen > 20) & (kinds == 0))
     return kinds, mss
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _take(base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int) -> int:
+    """Write the core columns of the record at ``pos`` if it is a common one; the next position, or -1."""
+    h = base + pos
+    p = h + 16
+    fraction = le32(h + 4)
+    cap = le32(h + 8)
+    after = pos + 16 + cap
+    # Total length, identification, fragment word, TTL, protocol.
+    middle = be64(p + 16)
+    length = (middle >> 48) & 0xFFFF
+    if (
+        cap < 34
+        or after > end
+        or fraction >= limit
+        or (le32(p + 12) & 0x00FFFFFF) != 0x00450008
+        or (middle & 0x3FFF0000) != 0
+        or length == 0
+    ):
+        return -1
+    proto = middle & 0xFF
+    avail = min(cap - 14, length) - 20
+    tcp = -((proto == 6) & (avail >= 20))
+    udp = -((proto == 17) & (avail >= 8))
+    addresses = be64(p + 26)
+    ports = be32(p + 34) & (tcp | udp)
+    numbers = be64(p + 38) & tcp
+    control = be32(p + 46) & tcp
+    put64(arena + D.TS + row * 8, le32(h) * 1_000_000_000 + fraction * multiply)
+    put32(arena + D.SRC + row * 4, addresses >> 32)
+    put32(arena + D.DST + row * 4, addresses)
+    put16(arena + D.SRC_PORT + row * 2, ports >> 16)
+    put16(arena + D.DST_PORT + row * 2, ports)
+    put8(arena + D.PROTO + row, proto)
+    put8(arena + D.TCP_FLAGS + row, control >> 16)
+    put32(arena + D.TCP_SEQ + row * 4, numbers >> 32)
+    put32(arena + D.TCP_ACK + row * 4, numbers)
+    put16(arena + D.IP_ID + row * 2, middle >> 32)
+    put8(arena + D.TTL + row, middle >> 8)
+    put16(arena + D.TCP_WINDOW + row * 2, control)
+    put16(arena + D.IP_LEN + row * 2, length)
+    return after
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _take_rest(base: int, pos: int, row: int, arena: int) -> None:
+    """Write the other columns of a record that ``_take`` took."""
+    p = base + pos + 16
+    cap = le32(p - 8)
+    proto = u8(p + 23)
+    avail = min(cap - 14, be16(p + 16)) - 20
+    tcp = (proto == 6) & (avail >= 20)
+    udp = (proto == 17) & (avail >= 8)
+    icmp = (proto == 1) & (avail >= 2)
+    known = (proto == 6) | (proto == 17) | (proto == 1)
+    layers = K.IPV4 | (tcp * K.TCP) | (udp * K.UDP) | (icmp * K.ICMP) | ((known & ~(tcp | udp | icmp)) * K.CUT)
+    hlen = ((u8(p + 46) >> 2) & 0x3C) & -tcp
+    kinds, mss = _common_options(p + 54, hlen, avail)
+    # Negative when there are options and none of the common layouts; one test, for as two the processor
+    # would mispredict the first.
+    if ((kinds - 1) & (20 - hlen)) < 0:
+        kinds, mss = D.options(p + 54, min(hlen, avail) - 20)
+    type_and_code = be16(p + 34) & -icmp
+    put8(arena + D.LAYERS + row, layers)
+    put8(arena + D.TOS + row, u8(p + 15))
+    put16(arena + D.FRAG + row * 2, be16(p + 20))
+    put8(arena + D.ICMP_TYPE + row, type_and_code >> 8)
+    put8(arena + D.ICMP_CODE + row, type_and_code)
+    put8(arena + D.TCP_HLEN + row, hlen)
+    put16(arena + D.TCP_MSS + row * 2, mss)
+    put64(arena + D.TCP_OPTIONS + row * 8, kinds)
+    put8(arena + D.VLAN_TAGS + row, 0)
+    put16(arena + D.VLAN_ID + row * 2, K.NO_VLAN)
+    put32(arena + D.CAP_LEN + row * 4, cap)
+    put32(arena + D.WIRE_LEN + row * 4, le32(p - 4))
 
 
 @njit(cache=True, nogil=True)
 def _run(
-    base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int, full: int
+    base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int
 ) -> tuple[int, int, int]:
     """Common packets from ``pos`` on: (next position, start of the last record taken or -1, next row)."""
     previous = -1
     stop = end - 16 - _REACH
     while row < ROWS and pos <= stop:
-        h = base + pos
-        p = h + 16
-        fraction = le32(h + 4)
-        cap = le32(h + 8)
-        after = pos + 16 + cap
-        # be64(p + 16): total length, identification, fragment word, TTL, protocol.
-        middle = be64(p + 16)
-        length = (middle >> 48) & 0xFFFF
-        if (
-            cap < 34
-            or after > end
-            or fraction >= limit
-            or (le32(p + 12) & 0x00FFFFFF) != 0x00450008
-            or (middle & 0x3FFF0000) != 0
-            or length == 0
-        ):
+        after = _take(base, pos, end, multiply, limit, row, arena)
+        if after < 0:
             break
         previous = pos
         pos = after
-        proto = middle & 0xFF
-        avail = min(cap - 14, length) - 20
-        tcp = -((proto == 6) & (avail >= 20))
-        udp = -((proto == 17) & (avail >= 8))
-        addresses = be64(p + 26)
-        ports = be32(p + 34) & (tcp | udp)
-        numbers = be64(p + 38) & tcp
-        control = be32(p + 46) & tcp
-        put64(arena + D.TS + row * 8, le32(h) * 1_000_000_000 + fraction * multiply)
-        put32(arena + D.SRC + row * 4, addresses >> 32)
-        put32(arena + D.DST + row * 4, addresses)
-        put16(arena + D.SRC_PORT + row * 2, ports >> 16)
-        put16(arena + D.DST_PORT + row * 2, ports)
-        put8(arena + D.PROTO + row, proto)
-        put8(arena + D.TCP_FLAGS + row, control >> 16)
-        put32(arena + D.TCP_SEQ + row * 4, numbers >> 32)
-        put32(arena + D.TCP_ACK + row * 4, numbers)
-        put16(arena + D.IP_ID + row * 2, middle >> 32)
-        put8(arena + D.TTL + row, middle >> 8)
-        put16(arena + D.TCP_WINDOW + row * 2, control)
-        put16(arena + D.IP_LEN + row * 2, length)
-        if full:
-            icmp = -((proto == 1) & (avail >= 2))
-            known = (proto == 6) | (proto == 17) | (proto == 1)
-            layers = K.IPV4 | (K.TCP & tcp) | (K.UDP & udp) | (K.ICMP & icmp)
-            layers |= K.CUT & -(known & (layers == K.IPV4))
-            hlen = (control >> 26) & 0x3C
-            kinds, mss = _common_options(p + 54, hlen, avail)
-            if kinds < 0:
-                kinds, mss = D.options(p + 54, min(hlen, avail) - 20)
-            type_and_code = be16(p + 34) & icmp
-            put8(arena + D.LAYERS + row, layers)
-            put8(arena + D.TOS + row, u8(p + 15))
-            put16(arena + D.FRAG + row * 2, middle >> 16)
-            put8(arena + D.ICMP_TYPE + row, type_and_code >> 8)
-            put8(arena + D.ICMP_CODE + row, type_and_code)
-            put8(arena + D.TCP_HLEN + row, hlen)
-            put16(arena + D.TCP_MSS + row * 2, mss)
-            put64(arena + D.TCP_OPTIONS + row * 8, kinds)
-            put8(arena + D.VLAN_TAGS + row, 0)
-            put16(arena + D.VLAN_ID + row * 2, K.NO_VLAN)
-            put32(arena + D.CAP_LEN + row * 4, cap)
-            put32(arena + D.WIRE_LEN + row * 4, le32(h + 12))
+        row += 1
+    return pos, previous, row
+
+
+@njit(cache=True, nogil=True)
+def _run_full(
+    base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int
+) -> tuple[int, int, int]:
+    """The same with all columns."""
+    previous = -1
+    stop = end - 16 - _REACH
+    while row < ROWS and pos <= stop:
+        after = _take(base, pos, end, multiply, limit, row, arena)
+        if after < 0:
+            break
+        _take_rest(base, pos, row, arena)
+        previous = pos
+        pos = after
         row += 1
     return pos, previous, row
 
@@ -147,7 +184,10 @@ def walk(
     status = F.BATCH_FULL
     while row < ROWS:
         if plain and wait == 0:
-            pos, previous, row = _run(base, pos, end, multiply, limit, row, arena, full)
+            if full:
+                pos, previous, row = _run_full(base, pos, end, multiply, limit, row, arena)
+            else:
+                pos, previous, row = _run(base, pos, end, multiply, limit, row, arena)
             if previous >= 0:
                 ts = le32(base + previous) * 1_000_000_000 + le32(base + previous + 4) * multiply
                 if not state[F.BEGUN]:

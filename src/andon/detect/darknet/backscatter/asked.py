@@ -18,7 +18,7 @@ _S18, _S24, _S30, _S36 = np.uint64(18), np.uint64(24), np.uint64(30), np.uint64(
 _ONE = np.uint64(1)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def place(hashed: np.uint64) -> tuple[int, np.uint64]:
     """(word, bits) of a key from its 64-bit hash."""
     bits = _ONE << ((hashed >> _S18) & _SIX)

@@ -39,7 +39,7 @@ _P_UDP = packet.PROTO_UDP
 _SYN, _RST, _ACK, _FIN = packet.SYN, packet.RST, packet.ACK, packet.FIN
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def flavour_of(
     layers: int,
     proto: int,
@@ -73,7 +73,7 @@ def flavour_of(
     return UDP_FRAGMENT if layers & _LATER and proto == _P_UDP else NONE
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
 def kind_of(layers: int, flags: int, flavour: int) -> int:
     """The kind of an IPv4 packet whose flavour is known."""
     if flavour not in (NONE, TALK):

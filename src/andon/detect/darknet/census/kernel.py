@@ -40,11 +40,12 @@ from andon.records.packet import (
     UDP,
 )
 from andon.sketch.hashing import mix64
+from andon.sketch.prefetch import prefetch
 from andon.sketch.rows import EMPTY, find_or_add, is_kept
 
 # Places in the array of fill states.
 UNIT, SOURCE, TARGET, NET = range(4)
-_ADDRESS = np.uint64(0xFFFFFFFF)
+_AHEAD = 16  # packets between asking for a slot and using it
 _32, _8, _6 = np.uint64(32), np.uint64(8), np.uint64(6)
 _LOW8, _LOW6, _ONE = np.uint64(0xFF), np.uint64(63), np.uint64(1)
 # Echo reply, unreachable, source quench, redirect, time exceeded, parameter problem, timestamp reply, ...
@@ -77,7 +78,7 @@ def _unit_and_class(proto: int, port: int, flags: int, layers: int, icmp_type: i
 
 
 @njit(cache=True, nogil=True)
-def count_batch(  # noqa: PLR0917
+def count_batch(
     ts: np.ndarray,
     src: np.ndarray,
     dst: np.ndarray,
@@ -102,14 +103,36 @@ def count_batch(  # noqa: PLR0917
     classes: np.ndarray,
     protocols: np.ndarray,
     times: np.ndarray,
-) -> int:
-    """Count packets from ``start`` on; gives the position reached. ``used``, ``classes`` (packets by class),
-    ``protocols`` (packets by protocol number) and ``times`` (first, last in ns) are changed in place."""
+) -> tuple[int, int]:
+    """Count packets from ``start`` on; gives the position reached and which table is full (-1: none).
+    ``used``, ``classes`` (packets by class), ``protocols`` (packets by protocol number) and ``times``
+    (first, last in ns) are changed in place."""
     first, last = times[0], times[1]
     units_used, sources_used, targets_used, nets_used = used[UNIT], used[SOURCE], used[TARGET], used[NET]
     source_level, target_level, net_level = level[SOURCE], level[TARGET], level[NET]
+    mask = np.uint64(source_keys.shape[0] - 1)
+    target_mask = np.uint64(target_keys.shape[0] - 1)
+    unit_mask = np.uint64(unit_keys.shape[0] - 1)
+    full = -1
     i = start
     while i < ts.shape[0]:
+        j = i + _AHEAD
+        if j < ts.shape[0] and layers[j] & IPV4:
+            unit, kind = _unit_and_class(
+                np.int64(proto[j]),
+                np.int64(dst_port[j]),
+                np.int64(flags[j]),
+                np.int64(layers[j]),
+                np.int64(icmp_type[j]),
+            )
+            prefetch(unit_keys, np.int64(mix64(np.uint64(unit), salt) & unit_mask))
+            high = np.uint64(unit) << _32
+            if target_level == 0:
+                prefetch(target_keys, np.int64(mix64(high | np.uint64(dst[j]), salt) & target_mask))
+            if source_level == 0:
+                at = np.int64(mix64(high | np.uint64(src[j]), salt) & mask)
+                prefetch(source_keys, at)
+                prefetch(source_packets, at)
         if layers[i] & IPV4 == 0:
             classes[ANY_IPV6] += 1
         else:
@@ -123,6 +146,7 @@ def count_batch(  # noqa: PLR0917
             key = np.uint64(unit)
             unit_slot, units_used = find_or_add(unit_keys, key, mix64(key, salt), units_used, room[UNIT])
             if unit_slot < 0:
+                full = UNIT
                 break
             high = key << _32
             address = np.uint64(dst[i])
@@ -131,6 +155,7 @@ def count_batch(  # noqa: PLR0917
             if is_kept(hashed, target_level):
                 slot, targets_used = find_or_add(target_keys, key, hashed, targets_used, room[TARGET])
                 if slot < 0:
+                    full = TARGET
                     break
             key = address >> _8
             hashed = mix64(key, salt)
@@ -138,6 +163,7 @@ def count_batch(  # noqa: PLR0917
             if is_kept(hashed, net_level):
                 net_slot, nets_used = find_or_add(net_keys, key, hashed, nets_used, room[NET])
                 if net_slot < 0:
+                    full = NET
                     break
             source = np.uint64(src[i])
             if source_level == 0 or is_kept(mix64(source, salt), source_level):
@@ -146,6 +172,7 @@ def count_batch(  # noqa: PLR0917
                     source_keys, key, mix64(key, salt), sources_used, room[SOURCE]
                 )
                 if slot < 0:
+                    full = SOURCE
                     break
                 source_packets[slot] += 1
             unit_packets[unit_slot] += 1
@@ -160,7 +187,7 @@ def count_batch(  # noqa: PLR0917
         i += 1
     used[UNIT], used[SOURCE], used[TARGET], used[NET] = units_used, sources_used, targets_used, nets_used
     times[0], times[1] = first, last
-    return i
+    return i, full
 
 
 @njit(cache=True, nogil=True)

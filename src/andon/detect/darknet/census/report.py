@@ -41,7 +41,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def finding(  # noqa: PLR0917
+def finding(
     engine: Named,
     summary: Census,
     sources: tuple[np.ndarray, np.ndarray, np.ndarray],

@@ -60,7 +60,7 @@ class Census:
             used = np.array([rows.used for rows in tables], np.int64)
             room = np.array([rows.room for rows in tables], np.int64)
             level = np.array([rows.level for rows in tables], np.int64)
-            at = count_batch(
+            at, full = count_batch(
                 *columns,
                 at,
                 self.units.keys,
@@ -81,11 +81,9 @@ class Census:
             )
             for rows, filled in zip(tables, used, strict=True):
                 rows.used = int(filled)
-            if at >= batch.num_rows:
+            if full < 0:
                 return
-            for rows in tables:
-                if rows.used >= rows.room:
-                    rows.make_room()
+            tables[full].make_room()
 
     def merge(self, other: Census) -> None:
         for mine, theirs in zip(self._tables(), other._tables(), strict=True):
