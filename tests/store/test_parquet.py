@@ -51,7 +51,7 @@ def test_packets_come_back_from_parquet_through_another_engine(tmp_path: Path) -
     assert write_packets([batch], SCHEMA, tmp_path / "packets.parquet") == 2
     (row,) = duckdb.sql(
         f"SELECT src, ip_id, ttl, tcp_options FROM '{tmp_path}/packets.parquet' WHERE src > 0"
-    ).fetchone()
+    ).fetchall()
     assert row == (2**32 - 1, 65535, 255, -1)
     assert pq.read_schema(tmp_path / "packets.parquet").field("ts").type == pa.timestamp("ns", tz="UTC")
 

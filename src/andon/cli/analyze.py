@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,9 @@ def command(
     engine: list[str] = typer.Option(
         [], "--engine", help="Run only this engine and what it needs. Repeatable."
     ),
+    hash_key: int = typer.Option(
+        0, "--hash-key", min=0, help="Key for the hashes of bounded tables; set your own if you are a target."
+    ),
     setting: list[str] = typer.Option(
         [], "--set", help="ENGINE.NAME=VALUE, e.g. darknet.tools.false_alarms=0.001. Repeatable."
     ),
@@ -55,6 +59,8 @@ def command(
     from andon.run.spool import spooled
 
     site = _site(Site, telescope, known, geo, rdns, setting)
+    if hash_key:
+        site = replace(site, hash_key=hash_key)
     try:
         engines = load_engines(site, engine or None)
         with spooled(files) as paths, progress("analyze") as report:

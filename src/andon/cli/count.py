@@ -13,7 +13,9 @@ def command(
     files: list[str] = typer.Argument(..., metavar="FILE...", help="Captures; - for standard input."),
     format: Format = typer.Option(Format.table, "--format", help="table, or json: one object a line."),
 ) -> None:
-    """Count packets of captures (pcap, pcapng, .gz, .zst, .lz4), as tshark would.
+    """Count packets of captures, as tshark would.
+
+    Reads pcap and pcapng, plain or .gz, .zst, .lz4; says what was skipped and why.
 
     Example: andon count capture.pcap.gz --format json
     """

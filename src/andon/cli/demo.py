@@ -15,7 +15,9 @@ def command(
     keep: Path | None = typer.Option(None, "--keep", help="Keep capture, truth and results in this folder."),
     format: Format = typer.Option(Format.table, "--format", help="table or json."),
 ) -> None:
-    """Simulate an hour of background traffic on a telescope, analyse it, compare with the known truth.
+    """An hour on a simulated telescope, beside the truth.
+
+    Simulates ten million packets of background traffic and scans, analyses them, and compares.
 
     Example: andon demo --keep demo
     """

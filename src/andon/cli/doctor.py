@@ -10,7 +10,7 @@ from andon.cli.terminal import Format
 
 
 def command(format: Format = typer.Option(Format.table, "--format", help="table or json.")) -> None:
-    """Look at the installation: Python, libraries, compiled kernels, tools for checks, memory, disk.
+    """Look at the installation: what works, what is missing.
 
     Example: andon doctor
     """

@@ -17,7 +17,7 @@ def command(
     format: Format = typer.Option(Format.table, "--format", help="table or json."),
     top: int = typer.Option(20, "--top", min=0, help="How many sources to list."),
 ) -> None:
-    """Select the packets for which a relation between header fields holds.
+    """Select packets by a relation between header fields.
 
     Example: andon match --fingerprint 'tcp.seq == ip.dst' capture.pcap
     """

@@ -13,7 +13,7 @@ def command(
     expression: str = typer.Argument(..., metavar="EXPR", help="E.g. 'ip.id == 54321'."),
     format: Format = typer.Option(Format.table, "--format", help="table or json."),
 ) -> None:
-    """Print a relation in canonical form and as tcpdump, SQL, Suricata and Zeek text.
+    """Print a relation for tcpdump, SQL, Suricata and Zeek.
 
     A language that cannot say it gets "not expressible" with the reason, never an approximation.
 

@@ -74,3 +74,19 @@ def swap32(typingctx: Any, value: Any) -> Any:
         return builder.zext(builder.bswap(builder.trunc(args[0], word)), ir.IntType(64))
 
     return types.int64(types.int64), codegen
+
+
+@intrinsic  # type: ignore[misc]
+def opaque(typingctx: Any, value: Any) -> Any:
+    """The value itself, hidden from the optimiser.
+
+    A loop over many columns that all depend on the row number is turned by LLVM into one running pointer per
+    column; there are more columns than registers, so every pointer then lives on the stack. With an index that
+    it cannot see through it keeps base plus scaled index plus constant, which is free on the machine.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = ir.IntType(64)
+        return builder.asm(ir.FunctionType(word, [word]), "", "=r,0", (args[0],), False)
+
+    return types.int64(types.int64), codegen

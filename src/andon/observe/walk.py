@@ -18,7 +18,7 @@ from andon.observe import decode as D
 from andon.observe import framing as F
 from andon.observe import reasons as R
 from andon.observe.columns import ROWS
-from andon.observe.load import be16, be32, be64, le32, le64, put8, put16, put32, put64, swap32, u8
+from andon.observe.load import be16, be32, be64, le32, le64, opaque, put8, put16, put32, put64, swap32, u8
 from andon.records import packet as K
 
 _BETWEEN_RUNS: Final = 32
@@ -133,7 +133,7 @@ def _run(
     previous = -1
     stop = end - 16 - _REACH
     while row < ROWS and pos <= stop:
-        after = _take(base, pos, end, multiply, limit, row, arena)
+        after = _take(base, pos, end, multiply, limit, opaque(row), arena)
         if after < 0:
             break
         previous = pos
@@ -150,10 +150,10 @@ def _run_full(
     previous = -1
     stop = end - 16 - _REACH
     while row < ROWS and pos <= stop:
-        after = _take(base, pos, end, multiply, limit, row, arena)
+        after = _take(base, pos, end, multiply, limit, opaque(row), arena)
         if after < 0:
             break
-        _take_rest(base, pos, row, arena)
+        _take_rest(base, pos, opaque(row), arena)
         previous = pos
         pos = after
         row += 1

@@ -89,6 +89,19 @@ def _place(keys: np.ndarray, salt: np.uint64, new_keys: np.ndarray, slots: np.nd
 
 
 @njit(cache=True, nogil=True)
+def _place_some(
+    keys: np.ndarray, salt: np.uint64, table: np.ndarray, used: int, room: int, slots: np.ndarray
+) -> tuple[int, int]:
+    """Put keys in a table until it is full; writes their slots; gives (how many were put, used)."""
+    for i in range(keys.shape[0]):
+        slot, used = find_or_add(table, keys[i], mix64(keys[i], salt), used, room)
+        if slot < 0:
+            return i, used
+        slots[i] = slot
+    return keys.shape[0], used
+
+
+@njit(cache=True, nogil=True)
 def _kept(keys: np.ndarray, sampled_by: np.uint64, salt: np.uint64, level: int) -> np.ndarray:
     out = np.empty(keys.shape[0], np.bool_)
     for i in range(keys.shape[0]):
@@ -161,17 +174,13 @@ class KeyedRows:
         else:
             self.raise_level(self.level + 1)
 
-    def _within_limit(self) -> None:
-        while self.used > self.limit and self.level < _DEEPEST:
-            self.raise_level(self.level + 1)
-
     def raise_level(self, level: int) -> None:
         """Keep only the sample of this level (at least the present one)."""
         if level <= self.level:
             return
         self.level = level
         slots = np.flatnonzero(self.keys != EMPTY)
-        self._rebuild(slots[_kept(self.keys[slots], self.sampled_by, self.salt, level)], self.keys.shape[0])
+        self._rebuild(self._sample(self.keys, slots), self.keys.shape[0])
 
     def _rebuild(self, slots: np.ndarray, capacity: int) -> None:
         old_keys, old = self.keys, self.columns
@@ -207,17 +216,28 @@ class KeyedRows:
         self.raise_level(other.level)
         slots = np.flatnonzero(other.keys != EMPTY)
         if other.level < self.level:
-            slots = slots[_kept(other.keys[slots], self.sampled_by, self.salt, self.level)]
+            slots = self._sample(other.keys, slots)
         capacity = self.keys.shape[0]
-        while capacity * 5 // 8 < self.used + slots.shape[0]:
+        while min(capacity * 5 // 8, self.limit) < min(self.used + slots.shape[0], self.limit):
             capacity *= 2
         if capacity > self.keys.shape[0]:
             self._rebuild(np.flatnonzero(self.keys != EMPTY), capacity)
-        target = np.empty(slots.shape[0], np.int64)
-        self.used += int(_place(other.keys[slots], self.salt, self.keys, target))
-        for name, array in self.columns.items():
-            _fold(array, target, other.columns[name][slots], self.spec[name])
-        self._within_limit()
+        while True:
+            target = np.empty(slots.shape[0], np.int64)
+            put, self.used = _place_some(
+                other.keys[slots], self.salt, self.keys, self.used, self.room, target
+            )
+            for name, array in self.columns.items():
+                _fold(array, target[:put], other.columns[name][slots[:put]], self.spec[name])
+            if put == slots.shape[0]:
+                return
+            level = self.level
+            self.make_room()
+            slots = slots[put:] if self.level == level else self._sample(other.keys, slots[put:])
+
+    def _sample(self, keys: np.ndarray, slots: np.ndarray) -> np.ndarray:
+        """Those of the slots whose keys are in the sample of the present level."""
+        return slots[_kept(keys[slots], self.sampled_by, self.salt, self.level)]
 
     def table(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """(keys in ascending order, columns in the same order)."""

@@ -60,6 +60,7 @@ class Population:
     truth: list[TruthRow]
     relations: list[str]
     events: list[Event]
+    spoofed: np.ndarray  # sessions that make up their sources
 
 
 class PortPool:
@@ -323,4 +324,5 @@ def populate(config: InternetConfig) -> Population:
     sessions = np.concatenate(b.chunks) if b.chunks else np.zeros(0, SESSION)
     sessions = sessions[np.argsort(sessions["start"], kind="stable")]
     b.events.sort()
-    return Population(config, where, sessions, b.pool.array(), b.truth, b.relations, b.events)
+    spoofed = np.flatnonzero(sessions["src_mode"] == s.SPOOFED)
+    return Population(config, where, sessions, b.pool.array(), b.truth, b.relations, b.events, spoofed)

@@ -1,0 +1,160 @@
+"""The simulator's two ends: a capture file with its truth, or the same packets as record batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from andon.records import packet
+
+from . import frames
+from . import session as s
+from .config import InternetConfig
+from .options import OptionTable, PayloadTable, option_table, payload_table
+from .population import Population, populate
+from .stream import Stream
+from .truth import Spoofed, event_table, truth_table
+
+BATCH_ROWS = 65536
+
+
+@dataclass(frozen=True)
+class SimulationResult:
+    """Where everything was written, and how much: ``capture`` and ``truth`` and ``events`` are files."""
+
+    capture: Path
+    truth: Path
+    events: Path
+    packets: int
+    bytes: int
+    sources: int
+
+
+def simulate(config: InternetConfig, out: Path) -> SimulationResult:
+    """Write ``out/capture.pcap``, ``out/truth.parquet`` and ``out/events.parquet``; ``out`` is made if absent.
+
+    The capture is a classic little-endian pcap (microseconds, Ethernet) sorted by time, deterministic in
+    ``config``. Memory does not depend on the number of packets, but on the number of sources. Raises OSError if
+    the files cannot be written, ValueError for a relation that cannot be solved for a field.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    population = populate(config)
+    planned = population.sessions["n"].copy()
+    spoofed = Spoofed()
+    options, payloads = option_table(), payload_table()
+    capture = out / "capture.pcap"
+    written = len(frames.FILE_HEADER)
+    count = 0
+    buffer = np.empty(0, np.uint8)
+    with capture.open("wb", buffering=0) as file:
+        file.write(frames.FILE_HEADER)
+        for rows, order in Stream(population):
+            _note_spoofed(population, rows, spoofed)
+            for part in (order[i : i + BATCH_ROWS] for i in range(0, len(order), BATCH_ROWS)):
+                if len(buffer) == 0:
+                    buffer = np.empty(BATCH_ROWS * frames.LARGEST, np.uint8)
+                size = frames.write(
+                    rows, part, options.data, options.length, options.total, options.clock,
+                    payloads.of_port, payloads.data, payloads.length, payloads.total, buffer,
+                )  # fmt: skip
+                _write_all(file.write, memoryview(buffer[:size]))  # type: ignore[arg-type]
+                written += size
+            count += len(order)
+    truth = truth_table(population, planned, spoofed)
+    result = SimulationResult(
+        capture, out / "truth.parquet", out / "events.parquet", count, written, len(set(truth["src"].to_pylist()))
+    )
+    pq.write_table(truth, result.truth, compression="zstd")
+    pq.write_table(event_table(population.events), result.events, compression="zstd")
+    return result
+
+
+def _write_all(write, data) -> None:  # type: ignore[no-untyped-def]
+    while len(data):
+        data = data[write(data) :]
+
+
+def _note_spoofed(population: Population, rows: np.ndarray, spoofed: Spoofed) -> None:
+    if population.spoofed.size == 0:
+        return
+    mine = rows[np.isin(rows["session"], population.spoofed)]
+    if len(mine):
+        spoofed.add(population.sessions["truth"][mine["session"]], mine["src"], mine["ts"])
+
+
+def packets(config: InternetConfig) -> Iterator[pa.RecordBatch]:
+    """The packets of ``simulate(config)`` in the same order, as batches of ``andon.records.packet.SCHEMA``."""
+    options, payloads = option_table(), payload_table()
+    for rows, order in Stream(populate(config)):
+        for i in range(0, len(order), BATCH_ROWS):
+            yield record_batch(rows[order[i : i + BATCH_ROWS]], options, payloads)
+
+
+def truth(config: InternetConfig) -> tuple[pa.Table, pa.Table]:
+    """(truth, events) of ``simulate(config)`` without a file; costs as much as ``packets``."""
+    population = populate(config)
+    planned = population.sessions["n"].copy()
+    spoofed = Spoofed()
+    for rows, _ in Stream(population):
+        _note_spoofed(population, rows, spoofed)
+    return truth_table(population, planned, spoofed), event_table(population.events)
+
+
+_LAYER = np.array([packet.TCP, packet.UDP, packet.ICMP, packet.ICMP], np.uint8) | packet.IPV4
+_PROTO = np.array([6, 17, 1, 1], np.uint8)
+
+
+def record_batch(rows: np.ndarray, options: OptionTable, payloads: PayloadTable) -> pa.RecordBatch:
+    """Rows in the columns of the packet record."""
+    n = len(rows)
+    kind = rows["kind"]
+    tcp, ported = kind == s.TCP, kind <= s.UDP
+    option = rows["options"]
+    number = payloads.of_port[rows["dport"]]
+    udp_length = np.where(number > 0, payloads.length[number], frames.PLAIN_UDP).astype(np.uint16)
+    body = np.select(
+        [tcp, kind == s.UDP, kind == s.ECHO],
+        [20 + options.length[option].astype(np.uint16), 8 + udp_length, np.uint16(8 + frames.ECHO_DATA)],
+        np.uint16(8 + frames.ERROR_QUOTE),
+    ).astype(np.uint16)
+    zero = np.zeros(n, np.uint8)
+    frame = 34 + body.astype(np.uint32)
+    columns = {
+        "ts": rows["ts"],
+        "src": rows["src"],
+        "dst": rows["dst"],
+        "src_port": rows["sport"] * ported,
+        "dst_port": rows["dport"] * ported,
+        "proto": _PROTO[kind],
+        "tcp_flags": rows["flags"] * tcp,
+        "tcp_seq": rows["seq"] * tcp,
+        "tcp_ack": rows["ack"] * tcp,
+        "ip_id": rows["ip_id"],
+        "ttl": rows["ttl"],
+        "tcp_window": rows["window"] * tcp,
+        "ip_len": 20 + body,
+        "layers": _LAYER[kind],
+        "tos": rows["tos"],
+        "frag": rows["frag"],
+        "icmp_type": rows["icmp_type"] * ~ported,
+        "icmp_code": rows["icmp_code"] * ~ported,
+        "tcp_hlen": (20 + options.length[option]) * tcp,
+        "tcp_mss": options.mss[option] * tcp,
+        "tcp_options": options.layout[option] * tcp,
+        "vlan_tags": zero,
+        "vlan_id": np.full(n, packet.NO_VLAN, np.uint16),
+        "cap_len": frame,
+        "wire_len": frame,
+    }
+    arrays = []
+    for name, kind_of in zip(packet.SCHEMA.names, packet.SCHEMA.types, strict=True):
+        if name in columns:
+            arrays.append(pa.array(np.ascontiguousarray(columns[name])).cast(kind_of))
+        else:
+            arrays.append(pa.FixedSizeBinaryArray.from_buffers(kind_of, n, [None, pa.py_buffer(bytes(16 * n))]))
+    return pa.RecordBatch.from_arrays(arrays, schema=packet.SCHEMA)
