@@ -72,8 +72,18 @@ def random_frame(rng):
     elif rng.random() < 0.03:
         frame = ethernet(0x0806, bytes(28), tags)
     else:
-        packet = ipv4(rng, body, proto, ident=ident, ttl=pick(64, 255, 3), src=src, dst=dst, options=options,
-                      frag=frag, length=length)
+        packet = ipv4(
+            rng,
+            body,
+            proto,
+            ident=ident,
+            ttl=pick(64, 255, 3),
+            src=src,
+            dst=dst,
+            options=options,
+            frag=frag,
+            length=length,
+        )
         frame = ethernet(0x0800, packet, tags)
     cut = len(frame)
     if rng.random() < 0.1:

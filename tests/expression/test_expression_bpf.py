@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from expression_reference import constants, expressions, fields
-from frames import columns_of, random_frame, read_pcap, tcpdump_selects, write_pcap
+from frames import columns_of, random_frame, tcpdump_selects, write_pcap
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from expression_reference import DTYPES, expressions, fields, constants, holds, random_columns, rows_of
+from expression_reference import constants, expressions, fields, holds, random_columns, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from andon.records.expression import (
-    ExpressionError,
     canonical,
-    compile_bundle,
     compile_program,
     evaluate,
-    evaluate_many,
     parse,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import typer
@@ -42,20 +43,28 @@ def internet(
 
     Example: andon simulate internet --seed 7 --packets 2000000 --contamination 0.1 --noise 0.5 --out sim
     """
-    from andon.simulate.internet import config_from_options, simulate
+    from andon.records.contract import SECOND, duration_ns
+    from andon.simulate.internet import DEFAULT_TELESCOPE, InternetConfig, parse_family, simulate
 
+    blocks = tuple(part.strip() for part in telescope.split(",") if part.strip())
     try:
-        config = config_from_options(
+        config = InternetConfig(
             seed=seed,
-            telescope=tuple(part for part in telescope.split(",") if part.strip()),
+            telescope=blocks or DEFAULT_TELESCOPE,
             packets=packets,
-            duration=duration,
-            start=start,
+            duration=duration_ns(duration) / SECOND,
+            start=datetime.fromisoformat(start),
             contamination=contamination,
             noise=noise,
-            families=tuple(family),
+            extra=tuple(parse_family(text) for text in family),
         )
     except ValueError as error:
         fail(str(error), 2)
-    result = simulate(config, out)
-    note(f"{result.packets:,} packets of {result.sources:,} sources in {out / 'capture.pcap'}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        result = simulate(config, out)
+    except ValueError as error:
+        fail(str(error), 2)
+    except OSError as error:
+        fail(str(error), 1)
+    note(f"{result.packets:,} packets of {result.sources:,} sources in {result.capture}; truth in {result.truth}")

@@ -17,6 +17,7 @@ import pyarrow as pa
 from andon.observe import framing as F
 from andon.observe import reasons, resync
 from andon.observe.batch import Arena
+from andon.observe.columns import transports
 from andon.observe.headers import Section, file_header, interface_block, section_block
 from andon.observe.sources import NotACapture, Source, open_source
 from andon.observe.walk import walk
@@ -64,6 +65,8 @@ class Reader:
         self._unknown = np.zeros(65536, dtype=np.int64)
         self._state = np.zeros(F.STATE_SIZE, dtype=np.int64)
         self._state[F.FULL] = self._arena.full
+        self._transports = transports()
+        self._state[F.TRANSPORTS] = self._transports.ctypes.data
         self._rows = 0
         self.damage: list[Damage] = []
         self.damage_total = 0

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from andon.records import packet
 
@@ -39,3 +41,12 @@ _PLAIN: Final = tuple(name for name in packet.COLUMNS if name not in V6_COLUMNS)
 OFFSET, ARENA_BYTES = _lay_out(_PLAIN)
 CORE_BYTES: Final = OFFSET[packet.CORE[-1]] + ROWS * WIDTH[packet.CORE[-1]]
 V6_OFFSET, V6_BYTES = _lay_out(V6_COLUMNS)
+
+
+def transports() -> NDArray[np.uint16]:
+    """For each IPv4 protocol: bytes its header needs (low byte) and its bit of ``layers`` (high byte)."""
+    table = np.zeros(256, dtype=np.uint16)
+    table[packet.PROTO_TCP] = 20 | packet.TCP << 8
+    table[packet.PROTO_UDP] = 8 | packet.UDP << 8
+    table[packet.PROTO_ICMP] = 2 | packet.ICMP << 8
+    return table

@@ -17,9 +17,9 @@ from numba import njit
 from andon.observe.load import be16, be32, le16, le32
 
 # Positions in the state array. Set by Python:
-SWAPPED, NG, MULTIPLY, LINK, MAX_CAPTURED, FRACTION_LIMIT, FULL = range(7)
+SWAPPED, NG, MULTIPLY, LINK, MAX_CAPTURED, FRACTION_LIMIT, FULL, TRANSPORTS = range(8)
 # Kept by the kernels:
-POS, ROW, BEGUN, FIRST_TS, LAST_TS, PREVIOUS, BAD_FRACTION, V6_ROWS = range(7, 15)
+POS, ROW, BEGUN, FIRST_TS, LAST_TS, PREVIOUS, BAD_FRACTION, V6_ROWS = range(8, 16)
 STATE_SIZE: Final = 16
 
 # Why a kernel came back.

@@ -21,6 +21,8 @@ from andon.observe.compressed import compression, decompressor
 
 WINDOW: Final = 32 << 20
 CHUNK: Final = 8 << 20
+# File systems with large pages in their cache can map 2 MiB at once, if asked at such an offset.
+_ALIGN: Final = 2 << 20
 
 
 class NotACapture(ValueError):
@@ -55,7 +57,7 @@ class MappedFile:
 
     def _show(self, offset: int) -> None:
         self._drop()
-        aligned = offset - offset % mmap.ALLOCATIONGRANULARITY
+        aligned = offset - offset % _ALIGN
         length = min(WINDOW + offset - aligned, self._size - aligned)
         populate = getattr(mmap, "MAP_POPULATE", 0)
         self._map = mmap.mmap(

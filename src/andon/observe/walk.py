@@ -18,7 +18,7 @@ from andon.observe import decode as D
 from andon.observe import framing as F
 from andon.observe import reasons as R
 from andon.observe.columns import ROWS
-from andon.observe.load import be16, be32, be64, le32, le64, opaque, put8, put16, put32, put64, swap32, u8
+from andon.observe.load import be16, be32, be64, le16, le32, le64, opaque, put8, put16, put32, put64, swap32, u8
 from andon.records import packet as K
 
 _BETWEEN_RUNS: Final = 32
@@ -49,8 +49,14 @@ def _common_options(p: int, hlen: int, avail: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _take(base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int) -> int:
-    """Write the core columns of the record at ``pos`` if it is a common one; the next position, or -1."""
+def _take(
+    base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int, transports: int
+) -> tuple[int, int, int, int, int, int]:
+    """Write the core columns of the record at ``pos`` if it is a common one.
+
+    Returns the next position, or -1; then what ``_take_rest`` needs: captured length, the middle of the IP
+    header, the control bits of TCP, bytes behind the IP header, bits of ``layers``.
+    """
     h = base + pos
     p = h + 16
     fraction = le32(h + 4)
@@ -65,15 +71,16 @@ def _take(base: int, pos: int, end: int, multiply: int, limit: int, row: int, ar
         or fraction >= limit
         or (le32(p + 12) & 0x00FFFFFF) != 0x00450008
         or (middle & 0x3FFF0000) != 0
-        or length == 0
+        or length < 20
     ):
-        return -1
+        return -1, 0, 0, 0, 0, 0
     proto = middle & 0xFF
     avail = min(cap - 14, length) - 20
-    tcp = -((proto == 6) & (avail >= 20))
-    udp = -((proto == 17) & (avail >= 8))
+    transport = le16(transports + proto * 2)
+    layers = (transport >> 8) if avail >= (transport & 0xFF) else K.CUT
+    tcp = -((layers >> 2) & 1)
     addresses = be64(p + 26)
-    ports = be32(p + 34) & (tcp | udp)
+    ports = be32(p + 34) & (tcp | -((layers >> 3) & 1))
     numbers = be64(p + 38) & tcp
     control = be32(p + 46) & tcp
     put64(arena + D.TS + row * 8, le32(h) * 1_000_000_000 + fraction * multiply)
@@ -89,31 +96,24 @@ def _take(base: int, pos: int, end: int, multiply: int, limit: int, row: int, ar
     put8(arena + D.TTL + row, middle >> 8)
     put16(arena + D.TCP_WINDOW + row * 2, control)
     put16(arena + D.IP_LEN + row * 2, length)
-    return after
+    return after, cap, middle, control, avail, layers
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _take_rest(base: int, pos: int, row: int, arena: int) -> None:
-    """Write the other columns of a record that ``_take`` took."""
-    p = base + pos + 16
-    cap = le32(p - 8)
-    proto = u8(p + 23)
-    avail = min(cap - 14, be16(p + 16)) - 20
-    tcp = (proto == 6) & (avail >= 20)
-    udp = (proto == 17) & (avail >= 8)
-    icmp = (proto == 1) & (avail >= 2)
-    known = (proto == 6) | (proto == 17) | (proto == 1)
-    layers = K.IPV4 | (tcp * K.TCP) | (udp * K.UDP) | (icmp * K.ICMP) | ((known & ~(tcp | udp | icmp)) * K.CUT)
-    hlen = ((u8(p + 46) >> 2) & 0x3C) & -tcp
+def _take_rest(
+    p: int, cap: int, middle: int, control: int, avail: int, layers: int, row: int, arena: int
+) -> None:
+    """Write the other columns of a record that ``_take`` took; ``p`` is the frame's address."""
+    hlen = (control >> 26) & 0x3C
     kinds, mss = _common_options(p + 54, hlen, avail)
-    # Negative when there are options and none of the common layouts; one test, for as two the processor
+    # Negative when there are options and none of the common layouts; one test, for of two the processor
     # would mispredict the first.
     if ((kinds - 1) & (20 - hlen)) < 0:
         kinds, mss = D.options(p + 54, min(hlen, avail) - 20)
-    type_and_code = be16(p + 34) & -icmp
-    put8(arena + D.LAYERS + row, layers)
+    type_and_code = be16(p + 34) & -((layers >> 4) & 1)
+    put8(arena + D.LAYERS + row, layers | K.IPV4)
     put8(arena + D.TOS + row, u8(p + 15))
-    put16(arena + D.FRAG + row * 2, be16(p + 20))
+    put16(arena + D.FRAG + row * 2, middle >> 16)
     put8(arena + D.ICMP_TYPE + row, type_and_code >> 8)
     put8(arena + D.ICMP_CODE + row, type_and_code)
     put8(arena + D.TCP_HLEN + row, hlen)
@@ -127,33 +127,36 @@ def _take_rest(base: int, pos: int, row: int, arena: int) -> None:
 
 @njit(cache=True, nogil=True)
 def _run(
-    base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int
+    base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int, transports: int
 ) -> tuple[int, int, int]:
     """Common packets from ``pos`` on: (next position, start of the last record taken or -1, next row)."""
     previous = -1
     stop = end - 16 - _REACH
     while row < ROWS and pos <= stop:
-        after = _take(base, pos, end, multiply, limit, opaque(row), arena)
-        if after < 0:
+        taken = _take(base, pos, end, multiply, limit, opaque(row), arena, transports)
+        if taken[0] < 0:
             break
         previous = pos
-        pos = after
+        pos = taken[0]
         row += 1
     return pos, previous, row
 
 
 @njit(cache=True, nogil=True)
 def _run_full(
-    base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int
+    base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int, transports: int
 ) -> tuple[int, int, int]:
     """The same with all columns."""
     previous = -1
     stop = end - 16 - _REACH
     while row < ROWS and pos <= stop:
-        after = _take(base, pos, end, multiply, limit, opaque(row), arena)
+        i = opaque(row)
+        after, cap, middle, control, avail, layers = _take(
+            base, pos, end, multiply, limit, i, arena, transports
+        )
         if after < 0:
             break
-        _take_rest(base, pos, opaque(row), arena)
+        _take_rest(base + pos + 16, cap, middle, control, avail, layers, i, arena)
         previous = pos
         pos = after
         row += 1
@@ -179,15 +182,16 @@ def walk(
     full = state[F.FULL]
     pos = state[F.POS]
     row = state[F.ROW]
+    transports = state[F.TRANSPORTS]
     plain = not ng and not swapped and link == 1
     wait = 0
     status = F.BATCH_FULL
     while row < ROWS:
         if plain and wait == 0:
             if full:
-                pos, previous, row = _run_full(base, pos, end, multiply, limit, row, arena)
+                pos, previous, row = _run_full(base, pos, end, multiply, limit, row, arena, transports)
             else:
-                pos, previous, row = _run(base, pos, end, multiply, limit, row, arena)
+                pos, previous, row = _run(base, pos, end, multiply, limit, row, arena, transports)
             if previous >= 0:
                 ts = le32(base + previous) * 1_000_000_000 + le32(base + previous + 4) * multiply
                 if not state[F.BEGUN]:

@@ -52,7 +52,7 @@ class CountMin:
         mask = np.uint64(self.cells.shape[1] - 1)
         first = self.cells[0, (hashed & mask).astype(np.int64)]
         second = self.cells[1, ((hashed >> _HALF) & mask).astype(np.int64)]
-        return np.minimum(first, second).astype(np.int64)
+        return np.asarray(np.minimum(first, second), np.int64)
 
     def distinct(self) -> float:
         """Estimated number of distinct keys; infinite when every cell of the row is used."""

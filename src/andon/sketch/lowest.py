@@ -37,6 +37,5 @@ def fold_lowest(into: np.ndarray, slots: np.ndarray, values: np.ndarray, words: 
     for i in range(slots.shape[0]):
         for start in range(0, values.shape[1], words):
             item = values[i, start : start + words]
-            if not keep_lowest(into[slots[i]], item, words):
-                if item[0] >= into[slots[i], values.shape[1] - words]:
-                    break  # the rest is higher still
+            if not keep_lowest(into[slots[i]], item, words) and item[0] >= into[slots[i], -words]:
+                break  # the rest is higher still

@@ -28,7 +28,6 @@ from andon.sketch.state import StateError, pack, unpack
 
 EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)  # not a key: keys are below 2^63
 WHOLE_KEY = 0xFFFFFFFFFFFFFFFF
-_DEEPEST = 63  # a level at which one key in 2^63 is left
 _ONE = np.uint64(1)
 
 
@@ -237,7 +236,8 @@ class KeyedRows:
 
     def _sample(self, keys: np.ndarray, slots: np.ndarray) -> np.ndarray:
         """Those of the slots whose keys are in the sample of the present level."""
-        return slots[_kept(keys[slots], self.sampled_by, self.salt, self.level)]
+        sampled: np.ndarray = slots[_kept(keys[slots], self.sampled_by, self.salt, self.level)]
+        return sampled
 
     def table(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """(keys in ascending order, columns in the same order)."""

@@ -130,7 +130,9 @@ def child_demands(node: Value, demand: int) -> tuple[int, ...]:
             n = min(term.value, 32)
             first = first >> n if node.op == "<<" else (first << n) & WORD
         elif first:
-            first = low_mask(first.bit_length()) if node.op == "<<" else WORD & ~low_mask(_trailing_zeros(first))
+            first = (
+                low_mask(first.bit_length()) if node.op == "<<" else WORD & ~low_mask(_trailing_zeros(first))
+            )
     return (first,) + (WORD if demand else 0,) * (count - 1)
 
 

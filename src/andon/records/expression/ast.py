@@ -32,7 +32,7 @@ class ExpressionError(ValueError):
     """The text or tree is not an expression; the message names the bad text and its column (from 1)."""
 
 
-class NotExpressible(ValueError):  # noqa: N818 - the design's own words for this answer
+class NotExpressible(ValueError):
     """The target language cannot say exactly this; the message gives the reason."""
 
 
@@ -101,7 +101,9 @@ class Fn:
             raise ExpressionError(f"{self.name} needs a rotation of 0 to {highest} bits, not {self.n}")
 
     def __str__(self) -> str:
-        return f"{self.name}({self.argument})" if self.n is None else f"{self.name}({self.argument}, {self.n})"
+        return (
+            f"{self.name}({self.argument})" if self.n is None else f"{self.name}({self.argument}, {self.n})"
+        )
 
 
 @dataclass(frozen=True, slots=True)

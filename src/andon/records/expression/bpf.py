@@ -18,7 +18,21 @@ from __future__ import annotations
 from andon.records.packet import TCP, UDP
 
 from .algebra import folded, possible_bits
-from .ast import FALSE, TRUE, And, Comparison, Const, Expression, Field, Fn, Key, NotExpressible, Or, Value, needs_of
+from .ast import (
+    FALSE,
+    TRUE,
+    And,
+    Comparison,
+    Const,
+    Expression,
+    Field,
+    Fn,
+    Key,
+    NotExpressible,
+    Or,
+    Value,
+    needs_of,
+)
 
 _HEADER = "ip[2:2] - ((ip[0] & 0xf) << 2)"
 _REGISTERS = 14  # libpcap has 16 memory words; two are left for its own use
@@ -149,7 +163,9 @@ def _value(node: Value) -> str:
     if isinstance(node, Const):
         return _number(node.value)
     if isinstance(node, Key):
-        raise NotExpressible("a filter sees one packet at a time; an unknown session key needs a query over sessions")
+        raise NotExpressible(
+            "a filter sees one packet at a time; an unknown session key needs a query over sessions"
+        )
     if isinstance(node, Fn):
         return _function(node.name, node.n or 0, _value(node.argument))
     text = _value(node.terms[0])

@@ -12,13 +12,12 @@ told by `equality.py`, by trial.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from andon.records.packet import TCP, UDP
 
-from .algebra import field_demand, masked, normal, order
-from .ast import FALSE, TRUE, And, Comparison, Const, Expression, Field, Or, Sum, Value, fields_of, needs_of
+from .algebra import field_demand, masked, normal, order, possible_bits
+from .ast import FALSE, TRUE, And, Comparison, Const, Expression, Field, Sum, fields_of, needs_of
 from .fields import FIELDS
 from .isolate import Isolated, Sides, isolations, sides
 
@@ -95,7 +94,7 @@ def _solved(node: Comparison) -> Comparison:
         return TRUE if decided == (node.op == "==") else FALSE
     best = best_isolation(at)
     if best is not None:
-        return Comparison(best.left, node.op, best.right)
+        return Comparison(best.left, node.op, best.masked_right())
     return _unsolved(at, node.op)
 
 
@@ -105,37 +104,22 @@ def _unsolved(at: Sides, op: Literal["==", "!="]) -> Comparison:
     return Comparison(left, op, right)
 
 
-@dataclass(frozen=True, slots=True)
-class Solved:
-    """A comparison solved for a field: ``field & mask == right``, with ``right`` masked as far as it needs."""
-
-    field: Field
-    mask: int
-    left: Value
-    right: Value
-
-
-def best_isolation(at: Sides) -> Solved | None:
+def best_isolation(at: Sides) -> Isolated | None:
     """The way to write the equality with a field alone on the left that the canonical form prefers."""
-    best: tuple[tuple[int, int, int, int, str], Solved] | None = None
-    for found in isolations(at):
-        if not isinstance(found.leaf, Field):
-            continue
-        solved = Solved(found.leaf, found.mask & found.leaf.info.mask, found.left, found.masked_right())
-        rank = _rank(found, solved)
-        if best is None or rank < best[0]:
-            best = (rank, solved)
-    return best[1] if best else None
+    found = [one for one in isolations(at) if isinstance(one.leaf, Field)]
+    return min(found, key=rank, default=None)
 
 
-def _rank(found: Isolated, solved: Solved) -> tuple[int, int, int, int, str]:
-    name = solved.field.name
-    circular = field_demand(found.right, found.mask, name) & solved.mask
+def rank(found: Isolated) -> tuple[int, int, int, int, str]:
+    """Place of a way to write a comparison in the order of preference; smallest first."""
+    name = str(found.leaf)
+    right = found.masked_right()
+    circular = field_demand(found.right, found.mask, name) & found.mask & possible_bits(found.leaf)
     prefer = PREFERENCE.index(name) if name in PREFERENCE else len(PREFERENCE) + FIELDS[name].number
     return (
         int(bool(circular)),
-        int(masked(solved.right) is not None),
-        int(not isinstance(solved.left, Field)),
+        int(masked(right) is not None),
+        int(found.left != found.leaf),
         prefer,
-        f"{solved.left} == {solved.right}",
+        f"{found.left} == {right}",
     )

@@ -146,7 +146,9 @@ class _Parser:
             column = self.token.column
             terms.append(self.value(self.term(depth), column))
         if self.token.text in OPERATORS:
-            raise self.error(f"one operator per chain: put parentheses around the {op!r} part before {self.shown()}")
+            raise self.error(
+                f"one operator per chain: put parentheses around the {op!r} part before {self.shown()}"
+            )
         return Sum(op, tuple(terms))
 
     def term(self, depth: int) -> Value | Expression:
@@ -186,7 +188,9 @@ class _Parser:
             digits = self.advance()
             n = self.number(digits)
             if n > highest:
-                raise self.error(f"{token.text} rotates by 0 to {highest} bits, not {digits.text!r},", digits.column)
+                raise self.error(
+                    f"{token.text} rotates by 0 to {highest} bits, not {digits.text!r},", digits.column
+                )
         self.expect(")")
         return Fn(token.text, argument, n)
 

@@ -13,8 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import machine as m
-from .ast import WORD, And, Comparison, Const, Expression, Field, Fn, Key, Or, Value, fields_of, needs_of
+from .algebra import possible_bits
+from .ast import (
+    WORD,
+    And,
+    Comparison,
+    Const,
+    Expression,
+    Field,
+    Fn,
+    Key,
+    Value,
+    fields_of,
+    keys_of,
+    needs_of,
+)
 from .fields import FIELDS
+from .keyed import KeyedForm, keyed_form
 
 _COLUMN_NUMBER = {name: number for number, (name, _) in enumerate(m.COLUMNS)}
 _WITH_CONSTANT = {"^": m.XORK, "|": m.ORK, "&": m.ANDK, "+": m.ADDK, "*": m.MULK, "<<": m.SHLK, ">>": m.SHRK}
@@ -150,13 +165,16 @@ class Program:
     """A compiled expression.
 
     ``fields`` are the names it looks at, ``columns`` the packet-record columns it loads (always with ``layers``
-    when there is a field), ``key_bits`` 0, 16 or 32.
+    when there is a field), ``key_bits`` 0, 16 or 32. For a keyed expression ``session`` is the code that computes the
+    key a packet needs, of which it shows the bits of ``key_mask``.
     """
 
     expression: Expression
     match: Code
     fields: tuple[str, ...]
-    key_bits: int
+    key_bits: int = 0
+    key_mask: int = 0
+    session: Code | None = None
 
     @property
     def columns(self) -> frozenset[str]:
@@ -172,11 +190,43 @@ class Bundle:
 
 
 def compile_program(expr: Expression) -> Program:
-    """Machine code for one expression; costs about 0.1 ms and no compilation."""
+    """Machine code for one expression; costs about 0.1 ms and no compilation.
+
+    ExpressionError when the expression has a key that cannot be solved for.
+    """
     names = fields_of(expr)
     emitter = Emitter()
     emitter.emit(m.OUT, emitter.truth(expr), k=0)
-    return Program(expr, emitter.finish(), tuple(n for n in FIELDS if n in names), 0)
+    match = emitter.finish()
+    fields = tuple(n for n in FIELDS if n in names)
+    form = keyed_form(expr)
+    if form is None:
+        return Program(expr, match, fields)
+    return Program(expr, match, fields, form.key.bits, form.key_mask, _session_code(form))
+
+
+def compile_value(node: Value) -> Code:
+    """Machine code that gives the value of ``node`` for every row, presence not looked at."""
+    emitter = Emitter()
+    emitter.emit(m.VALUE, emitter.value(node))
+    return emitter.finish()
+
+
+def _session_code(form: KeyedForm) -> Code:
+    emitter = Emitter()
+    right = emitter.value(form.right)
+    valid = emitter.emit(m.CONST, k=1)
+    for other in form.others:
+        valid = emitter.emit(m.AND, valid, emitter.truth(other))
+    needs = needs_of(form.comparison)
+    if needs:
+        valid = emitter.emit(m.AND, valid, emitter.present(needs))
+    beyond = form.mask & ~form.key_mask & possible_bits(form.right)
+    if beyond:  # the other side is wider than the key: there it must be zero
+        valid = emitter.emit(m.AND, valid, emitter.emit(m.EQK, emitter.emit(m.ANDK, right, k=beyond), k=0))
+    emitter.emit(m.VALUE, emitter.emit(m.ANDK, right, k=form.key_mask))
+    emitter.emit(m.OUT, valid, k=0)
+    return emitter.finish()
 
 
 def compile_bundle(expressions: Sequence[Expression]) -> Bundle:
@@ -185,5 +235,7 @@ def compile_bundle(expressions: Sequence[Expression]) -> Bundle:
         raise ValueError(f"a bundle holds 1 to {MAX_EXPRESSIONS} expressions, not {len(expressions)}")
     emitter = Emitter()
     for bit, expr in enumerate(expressions):
+        if keys_of(expr):
+            raise ValueError(f"keyed expressions cannot be bundled: {expr}")
         emitter.emit(m.OUT, emitter.truth(expr), k=bit)
     return Bundle(tuple(expressions), emitter.finish())

@@ -32,7 +32,10 @@ def space(blocks: tuple[ipaddress.IPv4Network, ...]) -> Space:
     granule = min(32 - b.prefixlen for b in blocks)
     step = 1 << granule
     bases = np.concatenate(
-        [np.arange(int(b.network_address), int(b.broadcast_address) + 1, step, dtype=np.int64) for b in blocks]
+        [
+            np.arange(int(b.network_address), int(b.broadcast_address) + 1, step, dtype=np.int64)
+            for b in blocks
+        ]
     ).astype(np.uint32)
     sizes = [b.num_addresses for b in blocks]
     return Space(bases, granule, sum(sizes), np.cumsum([0, *sizes[:-1]]))

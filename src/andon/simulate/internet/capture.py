@@ -59,7 +59,7 @@ def simulate(config: InternetConfig, out: Path) -> SimulationResult:
                 if len(buffer) == 0:
                     buffer = np.empty(BATCH_ROWS * frames.LARGEST, np.uint8)
                 size = frames.write(
-                    rows, part, options.data, options.length, options.total, options.clock,
+                    rows, part, options.words, options.length, options.total, options.clock,
                     payloads.of_port, payloads.data, payloads.length, payloads.total, buffer,
                 )  # fmt: skip
                 _write_all(file.write, memoryview(buffer[:size]))  # type: ignore[arg-type]
@@ -67,7 +67,12 @@ def simulate(config: InternetConfig, out: Path) -> SimulationResult:
             count += len(order)
     truth = truth_table(population, planned, spoofed)
     result = SimulationResult(
-        capture, out / "truth.parquet", out / "events.parquet", count, written, len(set(truth["src"].to_pylist()))
+        capture,
+        out / "truth.parquet",
+        out / "events.parquet",
+        count,
+        written,
+        len(np.unique(truth["src"].to_numpy())),
     )
     pq.write_table(truth, result.truth, compression="zstd")
     pq.write_table(event_table(population.events), result.events, compression="zstd")
@@ -156,5 +161,7 @@ def record_batch(rows: np.ndarray, options: OptionTable, payloads: PayloadTable)
         if name in columns:
             arrays.append(pa.array(np.ascontiguousarray(columns[name])).cast(kind_of))
         else:
-            arrays.append(pa.FixedSizeBinaryArray.from_buffers(kind_of, n, [None, pa.py_buffer(bytes(16 * n))]))
+            arrays.append(
+                pa.FixedSizeBinaryArray.from_buffers(kind_of, n, [None, pa.py_buffer(bytes(16 * n))])
+            )
     return pa.RecordBatch.from_arrays(arrays, schema=packet.SCHEMA)

@@ -22,11 +22,34 @@ DAY: Final = 86400.0
 TELNET: Final[Ports] = ((23, 9), (2323, 1))
 IOT: Final[Ports] = ((23, 4), (2323, 2), (5555, 1), (7547, 1), (37215, 1), (52869, 1))
 HAJIME: Final[Ports] = ((23, 5), (5358, 3), (7547, 1), (5555, 1), (81, 1))
-MOZI: Final[Ports] = tuple((p, 1) for p in (23, 2323, 80, 81, 8080, 8443, 5555, 7574, 37215, 49152, 52869, 60001))
+MOZI: Final[Ports] = tuple(
+    (p, 1) for p in (23, 2323, 80, 81, 8080, 8443, 5555, 7574, 37215, 49152, 52869, 60001)
+)
 SCANNED: Final[Ports] = tuple(
     (p, 40 // (i + 1) + 1)
     for i, p in enumerate(
-        (22, 443, 80, 3389, 8080, 6379, 445, 21, 5900, 3306, 8443, 1433, 9200, 27017, 2375, 5432, 25, 8888, 11211, 502)
+        (
+            22,
+            443,
+            80,
+            3389,
+            8080,
+            6379,
+            445,
+            21,
+            5900,
+            3306,
+            8443,
+            1433,
+            9200,
+            27017,
+            2375,
+            5432,
+            25,
+            8888,
+            11211,
+            502,
+        )
     )
 )
 SERVICES: Final[Ports] = ((80, 5), (443, 5), (22, 1), (53, 1), (25565, 2), (3074, 1))
@@ -50,7 +73,9 @@ def default_families(config: InternetConfig) -> tuple[Family, ...]:
     factor = min(config.packets / REFERENCE_PACKETS, 10.0)
     rows = (*_bots(t), *_tools(t), *_surveys(t), *_datagrams(), *_victims(t))
     return tuple(
-        f if f.one_block or f.kind == "flood" else f.with_sources(max(round(f.sources * factor), min(f.sources, 4)))
+        f
+        if f.one_block or f.kind == "flood"
+        else f.with_sources(max(round(f.sources * factor), min(f.sources, 4)))
         for f in rows
     )
 
@@ -75,7 +100,7 @@ def _bots(t: float) -> tuple[Family, ...]:
             InStep(0.4 * t, 0.6 * t), spread=0.2,
         ),
         Family(
-            "in-step-database", "rust", "botnet", attack, 240, 1.0, ((6379, 3), (1433, 1)),
+            "in-step-database", "connect", "botnet", attack, 240, 1.0, ((6379, 3), (1433, 1)),
             InStep(0.72 * t, 0.8 * t), spread=0.3,
         ),
         Family(
@@ -91,6 +116,9 @@ def _tools(t: float) -> tuple[Family, ...]:
         Family("masscan-old", "masscan-old", "tool", attack, 60, 3.0, SCANNED, Churn(t), ports_each=2),
         Family("zmap-old", "zmap-old", "tool", attack, 40, 4.0, SCANNED, Churn(t), ports_each=1),
         Family("zmap", "zmap", "tool", attack, 60, 5.0, SCANNED, Churn(t), ports_each=1),
+        Family(
+            "zmap-blocklist", "zmap", "tool", attack, 30, 2.0, SCANNED, Churn(t), ports_each=1, blocklist=True
+        ),
         Family("unicornscan", "unicornscan", "tool", attack, 12, 0.5, SCANNED),
         Family("nmap", "nmap", "tool", attack, 80, 0.8, _many(1000, 1), Churn(t / 3), ports_each=100),
         Family("nmap-old", "nmap-old", "tool", attack, 30, 0.3, _many(1000, 2), Churn(t / 3), ports_each=50),
@@ -109,7 +137,7 @@ def _surveys(t: float) -> tuple[Family, ...]:
             organisation="All Ports Observatory",
         ),
         Family(
-            "survey-steady", "rust", survey, survey, 64, 4.0, _many(400, 4), Always(), spread=0.1, one_block=True,
+            "survey-steady", "connect", survey, survey, 64, 4.0, _many(400, 4), Always(), spread=0.1, one_block=True,
             organisation="Steady Search Engine",
         ),
         Family(
@@ -125,8 +153,18 @@ def _surveys(t: float) -> tuple[Family, ...]:
 
 def _datagrams() -> tuple[Family, ...]:
     attack = "attack"
-    reflectors = {"dns": 53, "ntp": 123, "ssdp": 1900, "sip": 5060, "memcached": 11211, "snmp": 161, "ldap": 389}
-    scans = tuple(Family(f"udp-{name}", "udp", "tool", attack, 30, 0.5, ((p, 1),)) for name, p in reflectors.items())
+    reflectors = {
+        "dns": 53,
+        "ntp": 123,
+        "ssdp": 1900,
+        "sip": 5060,
+        "memcached": 11211,
+        "snmp": 161,
+        "ldap": 389,
+    }
+    scans = tuple(
+        Family(f"udp-{name}", "udp", "tool", attack, 30, 0.5, ((p, 1),)) for name, p in reflectors.items()
+    )
     return (*scans, Family("echo-sweep", "echo", "tool", attack, 60, 1.0))
 
 

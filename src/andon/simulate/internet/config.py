@@ -10,7 +10,13 @@ from typing import Final
 from .family import Family
 
 # Five disjoint /18 in distinct /8s whose high bits differ, so that relations on them can be seen.
-DEFAULT_TELESCOPE: Final = ("23.90.64.0/18", "58.181.128.0/18", "101.44.0.0/18", "146.71.192.0/18", "203.8.0.0/18")
+DEFAULT_TELESCOPE: Final = (
+    "23.90.64.0/18",
+    "58.181.128.0/18",
+    "101.44.0.0/18",
+    "146.71.192.0/18",
+    "203.8.0.0/18",
+)
 SECOND: Final = 1_000_000_000
 
 
@@ -53,7 +59,9 @@ class InternetConfig:
         if not 0 <= self.noise <= 1:
             raise ValueError(f"noise is a share of packets between 0 and 1, not {self.noise}")
         if not 0 <= self.contamination < 1:
-            raise ValueError(f"contamination is a share of packets from 0 to below 1, not {self.contamination}")
+            raise ValueError(
+                f"contamination is a share of packets from 0 to below 1, not {self.contamination}"
+            )
         if self.noise_sources is not None and self.noise_sources < 1:
             raise ValueError(f"noise_sources must be at least 1, not {self.noise_sources}")
         object.__setattr__(self, "blocks", _blocks(self.telescope))
@@ -104,7 +112,9 @@ def parse_family(text: str) -> Family:
     name, _, rest = text.partition(":")
     expression, _, count = rest.rpartition(":")
     if not name or not expression.strip() or not count.strip().isdigit():
-        raise ValueError(f"{text!r} is not NAME:EXPR:SOURCES, for example 'cookie:tcp.seq == ip.dst ^ 0x55:500'")
+        raise ValueError(
+            f"{text!r} is not NAME:EXPR:SOURCES, for example 'cookie:tcp.seq == ip.dst ^ 0x55:500'"
+        )
     return Family(
         name=name.strip(), tool="raw", kind="botnet", purpose="attack", sources=int(count), weight=int(count) / 100,
         ports=((23, 4), (80, 2), (8080, 2), (5555, 1), (2323, 1)), relation=expression.strip(),

@@ -73,24 +73,59 @@ def _times(values, factor, offset):  # type: ignore[no-untyped-def]
     return out
 
 
-def logarithms(elements: np.ndarray) -> np.ndarray:
-    """Discrete logarithms to base 3 modulo p of ``elements`` (uint64, 1 to p - 1), as uint64 below p - 1.
+class Logarithms:
+    """Discrete logarithms to base 3 modulo p; holds the two tables (3 MB) that make each a pair of look-ups.
 
-    >>> logarithms(np.array([1, 3, 9], np.uint64)).tolist()
+    >>> Logarithms().of(np.array([1, 3, 9], np.uint64)).tolist()
     [0, 1, 2]
     """
-    x = np.ascontiguousarray(elements, np.uint64)
-    in_big = _lookup(np.uint64(pow(ROOT, SMALL, P)), BIG, _raise(x, np.uint64(SMALL)))
-    in_small = _lookup(np.uint64(pow(ROOT, BIG, P)), SMALL, _raise(x, np.uint64(BIG)))
-    # CRT: l = b + BIG * ((s - b) / BIG mod SMALL)
-    step = ((in_small - in_big) % SMALL * _INVERSE_BIG) % SMALL
-    return (in_big + BIG * step).astype(np.uint64)
+
+    def __init__(self) -> None:
+        self._big = _table(SMALL, BIG)
+        self._small = _table(BIG, SMALL)
+
+    def of(self, elements: np.ndarray) -> np.ndarray:
+        """Logarithms (uint64, below p - 1) of ``elements`` (uint64, 1 to p - 1)."""
+        x = np.ascontiguousarray(elements, np.uint64)
+        in_big = _look_up(self._big, _raise(x, np.uint64(SMALL)))
+        in_small = _look_up(self._small, _raise(x, np.uint64(BIG)))
+        # Chinese remainder: l = b + BIG * ((s - b) / BIG modulo SMALL)
+        step = ((in_small - in_big) % SMALL * _INVERSE_BIG) % SMALL
+        return (in_big + BIG * step).astype(np.uint64)
 
 
-def _lookup(base: np.uint64, order: int, values: np.ndarray) -> np.ndarray:
-    table = _powers(base, order)
-    by_value = np.argsort(table)
-    return by_value[np.searchsorted(table[by_value], values)].astype(np.int64)
+Table = tuple[np.ndarray, np.ndarray]
+
+
+def _table(cofactor: int, order: int) -> Table:
+    """All elements of the subgroup of that order, sorted, and their exponents to the base 3^cofactor."""
+    powers = _powers(np.uint64(pow(ROOT, cofactor, P)), order)
+    exponents = np.argsort(powers)
+    return powers[exponents], exponents.astype(np.int64)
+
+
+def _look_up(table: Table, values: np.ndarray) -> np.ndarray:
+    powers, exponents = table
+    return exponents[np.searchsorted(powers, values)]
+
+
+# ZMap's default blocklist (its blocklist.conf) as first address and size. Its index of allowed addresses is built of
+# whole /20s first (constraint.c), so a /20 that holds a blocked /24 is left out here as a whole; telescopes in one
+# of those four /20s are placed as if it were not blocked.
+_BLOCKED = (
+    (0x00000000, 1 << 24), (0x0A000000, 1 << 24), (0x64400000, 1 << 22), (0x7F000000, 1 << 24), (0xA9FE0000, 1 << 16),
+    (0xAC100000, 1 << 20), (0xC0000000, 1 << 12), (0xC0586000, 1 << 12), (0xC0A80000, 1 << 16), (0xC6120000, 1 << 17),
+    (0xC6336000, 1 << 12), (0xCB007000, 1 << 12), (0xE0000000, 1 << 29),
+)  # fmt: skip
+
+
+def elements(addresses: np.ndarray, blocklist: bool) -> np.ndarray:
+    """Group elements (uint64) at which ZMap probes ``addresses`` (uint32): one more than their index."""
+    x = addresses.astype(np.uint64)
+    if blocklist:
+        for first, size in _BLOCKED:
+            x = x - np.where(addresses >= np.uint32(first), np.uint64(size), np.uint64(0))
+    return x + np.uint64(1)
 
 
 def is_generator(g: int) -> bool:
@@ -113,9 +148,9 @@ class Scan:
             candidate = candidate % (LARGEST_GENERATOR - 1) + 1
         return cls(candidate, int(rng.integers(0, ORDER)))
 
-    def positions(self, logs: np.ndarray) -> np.ndarray:
+    def positions(self, logs: np.ndarray, logarithms: Logarithms) -> np.ndarray:
         """How many steps after its start the run reaches elements with these base-3 logarithms (int64)."""
-        of_generator = int(logarithms(np.array([self.generator], np.uint64))[0])
+        of_generator = int(logarithms.of(np.array([self.generator], np.uint64))[0])
         return _times(logs, np.uint64(pow(of_generator, -1, ORDER)), np.uint64(self.offset))
 
 

@@ -121,13 +121,19 @@ def emit(table, active, begin, nxt, until, ports, bases, granule, when, where, o
             else:
                 source = row.src
 
-            port = np.uint64(ports[np.int64(row.ports_off) + np.int64(_scaled(h >> np.uint64(32), np.uint64(row.ports_len)))])
+            port = np.uint64(
+                ports[
+                    np.int64(row.ports_off) + np.int64(_scaled(h >> np.uint64(32), np.uint64(row.ports_len)))
+                ]
+            )
             if row.sport_mode == s.FIXED:
                 sport = np.uint64(row.sport)
             elif row.sport_mode == s.COUNTER:
                 sport = np.uint64(row.sport) + np.uint64(row.conn) % np.uint64(row.sport_span)
             else:
-                sport = np.uint64(row.sport) + (((g & np.uint64(0xFFFF)) * np.uint64(row.sport_span)) >> np.uint64(16))
+                sport = np.uint64(row.sport) + (
+                    ((g & np.uint64(0xFFFF)) * np.uint64(row.sport_span)) >> np.uint64(16)
+                )
             seq = np.uint32(g >> np.uint64(32))
             if row.seq_mode == s.FIXED:
                 seq = row.secret

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from .solve import assignments
 from .tools import TOOLS
 
 KINDS = ("tool", "botnet", "worm", "survey", "noise", "backscatter", "flood")
@@ -81,7 +82,9 @@ class Family:
     per source, ``nat`` the share of addresses with two to five infected hosts behind them, ``shares_hosts_with``
     a family and the share of this one's sources that are also infected with it, ``one_block`` puts all sources
     into one /24, ``relation`` is an expression that every packet satisfies (tool ``raw``).
-    ``ports_each`` > 0: every source scans that many of the ports. Raises ValueError for values out of range.
+    ZMap's sources share one scan as its shards if ``sharded``, and count addresses without its default blocklist
+    if ``blocklist``. ``ports_each`` > 0: every source scans that many of the ports. Raises ValueError for values
+    out of range.
     """
 
     name: str
@@ -101,6 +104,7 @@ class Family:
     relation: str = ""
     ports_each: int = 0
     sharded: bool = False
+    blocklist: bool = False
 
     def __post_init__(self) -> None:
         where = f"family {self.name!r}"
@@ -121,6 +125,13 @@ class Family:
             raise ValueError(f"{where}: weight must be above 0, not {self.weight}")
         if not 0 <= self.nat <= 1 or not 0 <= self.shares_hosts_with[1] <= 1:
             raise ValueError(f"{where}: shares lie between 0 and 1")
+        if self.relation:
+            if self.tool != "raw":
+                raise ValueError(f"{where}: a relation goes with the tool 'raw', not {self.tool!r}")
+            try:
+                assignments(self.relation)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
         for ports in (self.ports, *(c.ports for c in self.changes if c.ports)):
             if not ports or any(not 0 <= p <= 65535 or not 1 <= w <= 1000 for p, w in ports):
                 raise ValueError(f"{where}: ports are (0 to 65535, weight 1 to 1000), at least one")

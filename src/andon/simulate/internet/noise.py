@@ -12,21 +12,44 @@ import numpy as np
 
 from . import session as s
 from .apportion import SECOND, apportion
-from .population import CONTAMINATED, ORDINARY, Builder, TruthRow, calm_retries, fill
+from .builder import CONTAMINATED, Builder, TruthRow, calm_retries, fill
 from .session import SESSION
 from .tools import STACKS, TOOLS
 
 TCP_PORTS: Final = (
-    445, 23, 22, 80, 3389, 443, 8080, 1433, 5555, 6379, 2323, 81, 8443, 3306, 5900, 21, 25, 8081, 8888, 5432, 110, 139,
-    135, 8000, 8728, 2222, 9200, 5038, 7547, 37215, 27017, 1723, 5060, 993, 995, 143, 111, 88, 82, 8090, 9000, 2375, 49152,
+    445, 23, 22, 80, 3389, 443, 8080, 1433, 5555, 6379, 2323, 81, 8443, 3306, 5900, 21, 25, 8081, 8888, 5432, 110,
+    139, 135, 8000, 8728, 2222, 9200, 5038, 7547, 37215, 27017, 1723, 5060, 993, 995, 143, 111, 88, 82, 8090, 9000,
+    2375, 49152,
 )  # fmt: skip
-UDP_PORTS: Final = (53, 123, 161, 1900, 5060, 11211, 389, 137, 69, 111, 500, 3702, 5353, 5683, 1434, 3283, 19, 4500)
+UDP_PORTS: Final = (
+    53,
+    123,
+    161,
+    1900,
+    5060,
+    11211,
+    389,
+    137,
+    69,
+    111,
+    500,
+    3702,
+    5353,
+    5683,
+    1434,
+    3283,
+    19,
+    4500,
+)
+ORDINARY: Final = "ordinary"  # the family of foreign packets
 SPREAD: Final = 1.6
 UDP_SHARE, ECHO_SHARE, ONE_TARGET_SHARE = 0.16, 0.06, 0.12
 BRIEF_SHARE, BRIEF_SECONDS = 0.55, 400.0
 
 
-def _zipf(ports: tuple[int, ...], size: int, exponent: float, tail: int, rng: np.random.Generator) -> np.ndarray:
+def _zipf(
+    ports: tuple[int, ...], size: int, exponent: float, tail: int, rng: np.random.Generator
+) -> np.ndarray:
     """``size`` draws of a port; ``tail`` more ports are taken at random behind the listed ones."""
     others = np.setdiff1d(np.arange(1, 65536), ports)
     ranked = np.concatenate([np.array(ports), rng.choice(others, tail, replace=False)]).astype(np.uint16)
@@ -82,7 +105,9 @@ def add_noise(b: Builder, packets: int) -> None:
     rows["start"], rows["end"] = begin, end
     brief = np.flatnonzero((rng.random(n) < BRIEF_SHARE) & (rows["n"] < 500))
     lasts = (rng.exponential(BRIEF_SECONDS, len(brief)) + 5) * SECOND
-    rows["start"][brief] = begin + (rng.random(len(brief)) * np.maximum(end - begin - lasts, 1)).astype(np.int64)
+    rows["start"][brief] = begin + (rng.random(len(brief)) * np.maximum(end - begin - lasts, 1)).astype(
+        np.int64
+    )
     rows["end"][brief] = np.minimum(rows["start"][brief] + lasts.astype(np.int64), end)
     stacks = _ordinary(b, rows, rng, tcp_only=False)
     calm_retries(rows)

@@ -41,10 +41,10 @@ NUMBER: Final = {name: i for i, name in enumerate(BLOCKS)}
 
 
 class OptionTable(NamedTuple):
-    """Per block: bytes (n, 40), length, checksum of the bytes, offset of the timestamp value (0: none),
+    """Per block: big-endian words (n, 10), length, checksum of the bytes, offset of the timestamp value (0: none),
     option kinds as in the packet record, value of the MSS option."""
 
-    data: np.ndarray
+    words: np.ndarray
     length: np.ndarray
     total: np.ndarray
     clock: np.ndarray
@@ -79,7 +79,7 @@ def option_table() -> OptionTable:
     """The blocks as arrays, in the order of ``BLOCKS``."""
     n = len(BLOCKS)
     table = OptionTable(
-        np.zeros((n, 40), np.uint8),
+        np.zeros((n, 10), np.uint32),
         np.zeros(n, np.uint8),
         np.zeros(n, np.uint32),
         np.zeros(n, np.uint8),
@@ -87,7 +87,7 @@ def option_table() -> OptionTable:
         np.zeros(n, np.uint16),
     )
     for i, block in enumerate(BLOCKS.values()):
-        table.data[i, : len(block)] = np.frombuffer(block, np.uint8)
+        table.words[i, : len(block) // 4] = np.frombuffer(block, ">u4")
         table.length[i] = len(block)
         table.total[i] = words(block)
         table.layout[i], table.clock[i], table.mss[i] = _kinds(block)
@@ -102,8 +102,12 @@ PAYLOADS: Final[dict[int, bytes]] = {
     111: struct.pack(">10I", 0x72FE1D13, 0, 2, 100000, 2, 4, 0, 0, 0, 0),  # portmap dump
     123: struct.pack(">BBBB", 0x17, 0, 3, 42) + bytes(4),  # NTP monlist
     137: struct.pack(">HHHHHH", 0x80F0, 0x10, 1, 0, 0, 0) + b"\x20CK" + b"A" * 30 + b"\x00\x00\x21\x00\x01",
-    161: bytes.fromhex("302602010104067075626c6963a019020471b4b5680201000201003 00b300906052b060102010500".replace(" ", "")),
-    389: bytes.fromhex("30250201016320040 00a01000a0100020100020100010100870b6f626a656374636c6173733000".replace(" ", "")),
+    161: bytes.fromhex(
+        "302602010104067075626c6963a019020471b4b5680201000201003 00b300906052b060102010500".replace(" ", "")
+    ),
+    389: bytes.fromhex(
+        "30250201016320040 00a01000a0100020100020100010100870b6f626a656374636c6173733000".replace(" ", "")
+    ),
     1434: b"\x02",  # SQL Server browser
     1900: b'M-SEARCH * HTTP/1.1\r\nHOST:239.255.255.250:1900\r\nMAN:"ssdp:discover"\r\nMX:2\r\nST:ssdp:all\r\n\r\n',
     3283: struct.pack(">HH", 0x14, 1) + b"\x03",  # Apple remote management
@@ -131,7 +135,10 @@ def payload_table() -> PayloadTable:
     n = len(PAYLOADS) + 1
     widest = max(map(len, PAYLOADS.values()))
     table = PayloadTable(
-        np.zeros(65536, np.uint8), np.zeros((n, widest), np.uint8), np.zeros(n, np.uint16), np.zeros(n, np.uint32)
+        np.zeros(65536, np.uint8),
+        np.zeros((n, widest), np.uint8),
+        np.zeros(n, np.uint16),
+        np.zeros(n, np.uint32),
     )
     for i, (port, data) in enumerate(PAYLOADS.items(), 1):
         table.of_port[port] = i

@@ -1,52 +1,20 @@
-"""Families in, sessions out: who sends how many packets, when, from which address and with which constants."""
+"""Everything that will send, laid out from a configuration."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from . import session as s
 from .addresses import Sources, Space, space
-from .apportion import SECOND, activity, apportion
+from .apportion import apportion
+from .builder import CONTAMINATED, Builder, Event, TruthRow
 from .catalogue import default_families
 from .config import InternetConfig
-from .family import Bursts, Change, Family, Growth, InStep, Ports
-from .options import NUMBER
+from .layout import add_family
+from .noise import add_contamination, add_noise
 from .session import SESSION
-from .tools import TOOLS, Tool
-
-# Kinds whose sources also send what an ordinary host behind the same address sends.
-CONTAMINATED = ("tool", "botnet", "worm", "survey")
-ORDINARY = "ordinary"
-
-
-class Event(NamedTuple):
-    """Something that happens at a time: ``src`` and ``dst`` are 0 where it concerns the whole family."""
-
-    ts: int
-    family: str
-    event: str
-    src: int
-    dst: int
-    detail: str
-
-
-class TruthRow(NamedTuple):
-    """What is true of one (source, family) before a packet is sent."""
-
-    src: int
-    family: str
-    kind: str
-    purpose: str
-    expression: str
-    organisation: str
-    stack: str
-    hosts: int
-    nat_group: int
 
 
 @dataclass
@@ -63,248 +31,8 @@ class Population:
     spoofed: np.ndarray  # sessions that make up their sources
 
 
-class PortPool:
-    """Port lists, each stored once; weights are repetitions."""
-
-    def __init__(self) -> None:
-        self._parts: list[np.ndarray] = []
-        self._known: dict[Ports, tuple[int, int]] = {}
-        self._length = 0
-
-    def add(self, ports: Sequence[int] | np.ndarray) -> tuple[int, int]:
-        """(offset, length) of a list of ports."""
-        part = np.asarray(ports, np.uint16)
-        self._parts.append(part)
-        self._length += len(part)
-        return self._length - len(part), len(part)
-
-    def weighted(self, ports: Ports) -> tuple[int, int]:
-        """(offset, length) of a weighted set."""
-        if ports not in self._known:
-            self._known[ports] = self.add([p for p, w in ports for _ in range(w)])
-        return self._known[ports]
-
-    def array(self) -> np.ndarray:
-        return np.concatenate(self._parts) if self._parts else np.zeros(1, np.uint16)
-
-
-@dataclass
-class Builder:
-    """Collects sessions and truth rows while families are laid out one after the other."""
-
-    config: InternetConfig
-    space: Space
-    sources: Sources
-    pool: PortPool = field(default_factory=PortPool)
-    chunks: list[np.ndarray] = field(default_factory=list)
-    truth: list[TruthRow] = field(default_factory=list)
-    relations: list[str] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    by_family: dict[str, np.ndarray] = field(default_factory=dict)
-    scans: int = 0
-
-    def rng(self, name: str) -> np.random.Generator:
-        """The random numbers of one family: adding another family does not disturb them."""
-        return np.random.default_rng([self.config.seed, zlib.crc32(name.encode())])
-
-
-def fill(rows: np.ndarray, tool: Tool, rng: np.random.Generator) -> None:
-    """Set the header behaviour of ``rows`` from a tool, drawing what is constant per process."""
-    n = len(rows)
-    low, high = tool.sport_range
-    rows["key"] = rng.integers(0, 2**64, n, dtype=np.uint64)
-    rows["secret"] = rng.integers(0, 2**32, n, dtype=np.uint64)
-    rows["kind"] = tool.kind
-    rows["flags"] = tool.flags
-    rows["relation"] = tool.relation
-    rows["ttl_mode"] = tool.ttl_mode
-    rows["hops"] = rng.integers(6, 25, n)
-    rows["ttl"] = tool.ttl - rows["hops"]
-    rows["window_mode"] = tool.window_mode
-    rows["window"] = rng.integers(0, 65536, n) if tool.window is None else tool.window
-    rows["options"] = NUMBER[tool.options]
-    rows["id_mode"] = tool.id_mode
-    rows["id_step"] = tool.id_step
-    rows["id_state"] = 0 if tool.id_mode == s.FIXED else rng.integers(0, 65536, n)
-    rows["seq_mode"] = tool.seq_mode
-    rows["frag"] = tool.frag
-    rows["swap"] = tool.swap
-    rows["icmp_type"], rows["icmp_code"] = tool.icmp
-    rows["dst_mode"] = tool.dst_mode
-    rows["src_mode"] = s.SPOOFED if tool.spoofed else s.OWN_ADDRESS
-    if tool.sport is None:
-        rows["sport_mode"], rows["sport"], rows["sport_span"] = s.FIXED, rng.integers(low, high, n), 1
-    else:
-        rows["sport_mode"], rows["sport"], rows["sport_span"] = tool.sport, low, high - low
-    rows["retries"] = tool.retries
-    rows["wait"] = round(tool.wait * SECOND)
-
-
-def calm_retries(rows: np.ndarray) -> None:
-    """Stacks that have more to send than their retransmission timer allows do not retransmit here."""
-    tries = rows["retries"].astype(np.int64) + 1
-    busy = rows["n"] / tries * rows["wait"] * (2.0 ** (tries - 1) - 1)
-    rows["retries"][busy > 0.5 * (rows["end"] - rows["start"])] = 0
-
-
-def _add_family(b: Builder, family: Family, packets: int) -> None:
-    rng = b.rng(family.name)
-    config = b.config
-    other, share = family.shares_hosts_with
-    shared = b.by_family[other][: round(share * family.sources)] if other in b.by_family else np.zeros(0, np.uint32)
-    fresh = family.sources - len(shared)
-    draw = b.sources.draw_block if family.one_block else b.sources.draw
-    addresses = np.concatenate([shared, draw(fresh)]) if fresh else shared
-    b.by_family[family.name] = addresses
-
-    # One process per host; several hosts behind some addresses.
-    hosts = np.where(rng.random(len(addresses)) < family.nat, rng.integers(2, 6, len(addresses)), 1)
-    source_of = np.repeat(np.arange(len(addresses)), hosts)
-    rate = np.exp(rng.normal(0, family.spread, len(source_of)))
-    owner, start, stop = activity(family, np.arange(len(source_of)), config.start_ns, config.end_ns, rng)
-    if len(owner) == 0 and packets:
-        owner = np.arange(len(source_of))
-        start, stop = np.full(len(owner), config.start_ns), np.full(len(owner), config.end_ns)
-        b.events.append(Event(config.start_ns, family.name, "schedule-outside-capture", 0, 0, "active throughout"))
-    process = np.zeros(len(source_of), SESSION)
-    fill(process, TOOLS[family.tool], rng)
-    row_of = _truth_rows(b, family, addresses, hosts)
-    process["src"] = addresses[source_of]
-    process["truth"] = row_of[source_of]
-    _targets(b, family, process, rng)
-    _process_ports(b, family, process, rng)
-
-    rows = process[owner]
-    rows["key"] = rng.integers(0, 2**64, len(rows), dtype=np.uint64)
-    rows["start"], rows["end"] = start, stop
-    rows["n"] = 0
-    rates = rate[owner]
-    rows, rates = _split_at_changes(b, family, rows, rates, rng)
-    rows["n"] = apportion(rates * (rows["end"] - rows["start"]), packets, rng)
-    rows = rows[rows["n"] > 0]
-    calm_retries(rows)
-    b.chunks.append(rows)
-    _family_events(b, family, rows)
-
-
-def _targets(b: Builder, family: Family, rows: np.ndarray, rng: np.random.Generator) -> None:
-    n = len(rows)
-    rows["dst_off"], rows["dst_len"] = 0, b.space.size
-    if TOOLS[family.tool].spoofed:  # aimed at one address
-        rows["dst_off"], rows["dst_len"] = rng.integers(0, b.space.size, n), 1
-    if TOOLS[family.tool].dst_mode == s.LISTED:
-        if family.sharded:
-            rows["scan"], rows["shard"], rows["shards"] = b.scans, np.arange(n), n
-            b.scans += 1
-        else:
-            rows["scan"], rows["shard"], rows["shards"] = b.scans + np.arange(n), 0, 1
-            b.scans += n
-        rows["threads"] = rng.choice([1, 2, 4], n) if not family.sharded else 1
-
-
-def _process_ports(b: Builder, family: Family, rows: np.ndarray, rng: np.random.Generator) -> None:
-    if family.ports_each:
-        choices = np.array([p for p, _ in family.ports], np.uint16)
-        share = np.array([w for _, w in family.ports], np.float64)
-        each = min(family.ports_each, len(choices))
-        for i in range(len(rows)):
-            rows["ports_off"][i], rows["ports_len"][i] = b.pool.add(
-                rng.choice(choices, each, replace=False, p=share / share.sum())
-            )
-    else:
-        rows["ports_off"], rows["ports_len"] = b.pool.weighted(family.ports)
-    if family.relation:
-        rows["relation"] = s.OTHER
-        rows["relation_id"] = len(b.relations)
-        b.relations.append(family.relation)
-
-
-def _split_at_changes(
-    b: Builder, family: Family, rows: np.ndarray, rates: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """A session that spans a change becomes two; the process keeps its constants."""
-    done: list[np.ndarray] = []
-    done_rates: list[np.ndarray] = []
-    for change in sorted(family.changes, key=lambda c: c.at):
-        at = b.config.start_ns + round(change.at * SECOND)
-        before = rows[rows["start"] < at].copy()
-        done_rates.append(rates[rows["start"] < at])
-        before["end"] = np.minimum(before["end"], at)
-        done.append(before)
-        later = rows["end"] > at
-        rows, rates = rows[later].copy(), rates[later]
-        rows["start"] = np.maximum(rows["start"], at)
-        rows["key"] = rng.integers(0, 2**64, len(rows), dtype=np.uint64)
-        _apply(b, change, rows, rng)
-    return np.concatenate([*done, rows]), np.concatenate([*done_rates, rates])
-
-
-def _apply(b: Builder, change: Change, rows: np.ndarray, rng: np.random.Generator) -> None:
-    if change.tool:
-        kept = {name: rows[name].copy() for name in ("key", "hops", "ttl")}
-        fill(rows, TOOLS[change.tool], rng)
-        for name, values in kept.items():
-            rows[name] = values
-    if change.ports:
-        rows["ports_off"], rows["ports_len"] = b.pool.weighted(change.ports)
-
-
-def _truth_rows(b: Builder, family: Family, addresses: np.ndarray, hosts: np.ndarray) -> np.ndarray:
-    first = len(b.truth)
-    tools = [TOOLS[family.tool], *(TOOLS[c.tool] for c in family.changes if c.tool)]
-    # A family that changes its tool has no relation that all of its packets satisfy.
-    expression = family.relation or (tools[0].expression if len({t.expression for t in tools}) == 1 else "")
-    for i, (address, behind) in enumerate(zip(addresses.tolist(), hosts.tolist(), strict=True)):
-        b.truth.append(
-            TruthRow(
-                address, family.name, family.kind, family.purpose, expression, family.organisation, family.tool,
-                behind, first + i if behind > 1 else -1,
-            )
-        )  # fmt: skip
-    return np.arange(first, first + len(addresses))
-
-
-def _family_events(b: Builder, family: Family, rows: np.ndarray) -> None:
-    if len(rows) == 0:
-        return
-    begin, name = b.config.start_ns, family.name
-    plan = family.schedule
-    if isinstance(plan, InStep):
-        for at, what in ((plan.wake, "wake"), (plan.stop, "stop")):
-            when = begin + round(at * SECOND)
-            if begin <= when <= b.config.end_ns:
-                b.events.append(Event(when, name, what, 0, 0, f"{family.sources} sources"))
-    if isinstance(plan, Growth):
-        b.events.append(Event(int(rows["start"].min()), name, "growth-begin", 0, 0, ""))
-        half = begin + round(plan.half * SECOND)
-        b.events.append(Event(half, name, "growth-half", 0, 0, f"e-fold {plan.efold:g} s"))
-    for change in family.changes:
-        when = begin + round(change.at * SECOND)
-        if change.ports:
-            ports = ",".join(str(p) for p, _ in change.ports)
-            b.events.append(Event(when, name, "ports", 0, 0, ports))
-        if change.tool:
-            b.events.append(Event(when, name, "tool", 0, 0, change.tool))
-    if isinstance(plan, Bursts) and family.kind in ("backscatter", "flood"):
-        for row in rows:
-            dst = int(_address(b.space, int(row["dst_off"]))) if family.kind == "flood" else 0
-            for at, what in ((row["start"], "attack-begin"), (row["end"], "attack-end")):
-                b.events.append(Event(int(at), name, what, int(row["src"]), dst, ""))
-    elif family.kind == "flood":
-        for row in rows:
-            dst = int(_address(b.space, int(row["dst_off"])))
-            b.events.append(Event(int(row["start"]), name, "attack-begin", 0, dst, f"{int(row['n'])} packets"))
-            b.events.append(Event(int(row["end"]), name, "attack-end", 0, dst, ""))
-
-
-def _address(where: Space, index: int) -> int:
-    return int(where.bases[index >> where.granule]) | (index & ((1 << where.granule) - 1))
-
-
 def populate(config: InternetConfig) -> Population:
     """Lay out every session of the configuration. The packets of all sessions sum to ``config.packets``."""
-    from .noise import add_contamination, add_noise
-
     where = space(config.blocks)
     b = Builder(config, where, Sources(np.random.default_rng([config.seed, 0]), config.blocks))
     table = default_families(config) if config.families is None else config.families
@@ -318,7 +46,7 @@ def populate(config: InternetConfig) -> Population:
     if foreign:
         totals[scanning] -= apportion(totals[scanning], foreign, rng)
     for f, total in zip(families, totals.tolist(), strict=True):
-        _add_family(b, f, total)
+        add_family(b, f, total)
     add_contamination(b, foreign)
     add_noise(b, noise)
     sessions = np.concatenate(b.chunks) if b.chunks else np.zeros(0, SESSION)

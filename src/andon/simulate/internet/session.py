@@ -82,6 +82,7 @@ SESSION: Final = np.dtype(
         ("shard", np.uint16),  # LISTED: which shard of how many, sent by how many threads
         ("shards", np.uint16),
         ("threads", np.uint16),
+        ("blocklist", np.uint8),  # LISTED: 1 if it scans with ZMap's default blocklist
     ],
     align=True,
 )

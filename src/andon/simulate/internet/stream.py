@@ -36,9 +36,10 @@ class Stream:
         self._lists: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._when = np.zeros(1, np.int64)
         self._where = np.zeros(1, np.uint32)
-        self._logs: np.ndarray | None = None
+        self._logarithms: cyclic.Logarithms | None = None
+        self._logs: dict[bool, np.ndarray] = {}
         self._addresses = np.zeros(0, np.uint32)
-        self._solver = Solver(population)
+        self._solver = Solver(self._table, population.relations)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         config = self._population.config
@@ -92,10 +93,13 @@ class Stream:
     def _visits(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Times and addresses of a cyclic scan's packets: one run of the scanner after the other, as many as needed."""
         row = self._table[i]
-        if self._logs is None:
+        if self._logarithms is None:
+            self._logarithms = cyclic.Logarithms()
             self._addresses = self._population.space.all()
-            self._logs = cyclic.logarithms(self._addresses.astype(np.uint64) + np.uint64(1))
         n, shard, shards, threads = (int(row[k]) for k in ("n", "shard", "shards", "threads"))
+        blocklist = bool(row["blocklist"])
+        if blocklist not in self._logs:
+            self._logs[blocklist] = self._logarithms.of(cyclic.elements(self._addresses, blocklist))
         steps: list[np.ndarray] = []
         where: list[np.ndarray] = []
         got = done = run = 0
@@ -105,7 +109,9 @@ class Stream:
             rng = np.random.default_rng([self._population.config.seed, int(row["scan"]), run, 7])
             scan = cyclic.Scan.draw(rng)
             begin = float(rng.random()) * max(0.0, 1 - 1.2 * n / expected) if run == 0 else 0.0
-            index, step = cyclic.visits(scan.positions(self._logs), shard, shards, threads, begin)
+            index, step = cyclic.visits(
+                scan.positions(self._logs[blocklist], self._logarithms), shard, shards, threads, begin
+            )
             index, step = index[: n - got], step[: n - got]
             where.append(self._addresses[index])
             steps.append(step + done)

@@ -14,7 +14,7 @@ port set are public. ZMap's TTL is 255 before 4.1 and the sending host's since.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from . import session as s
@@ -54,65 +54,77 @@ NMAP_RELATION = "hi16(tcp.seq) ^ lo16(tcp.seq) == key16"
 UNICORN_RELATION = "tcp.seq == ip.dst ^ tcp.srcport ^ (tcp.dstport << 16) ^ key32"
 MASSCAN_RELATION = "ip.id == lo16(ip.dst ^ tcp.dstport ^ tcp.seq)"
 
-_MIRAI = {"relation": s.MIRAI, "expression": "tcp.seq == ip.dst", "window": None, "sport": None, "sport_range": (1024, 65535)}
-_LINUX = {"id_mode": s.PER_CONNECTION, "frag": DONT_FRAGMENT, "retries": 2, "sport_range": (32768, 61000)}
-_WINDOWS = {"ttl": 128, "frag": DONT_FRAGMENT, "retries": 2, "wait": 3.0, "sport": s.COUNTER, "sport_range": (49152, 65535)}
+_MIRAI = Tool(
+    relation=s.MIRAI, expression="tcp.seq == ip.dst", window=None, sport=None, sport_range=(1024, 65535)
+)
+_MASSCAN = Tool(
+    relation=s.MASSCAN, expression=MASSCAN_RELATION, ttl=255, window=1024, options="mss", sport=None,
+    sport_range=(40000, 60000),
+)  # fmt: skip
+_NMAP = Tool(
+    relation=s.NMAP, expression=NMAP_RELATION, ttl_mode=s.NMAP_TTL, window=1024, options="mss", sport=None,
+    sport_range=(33000, 65280), retries=1,
+)  # fmt: skip
+_ANSWER = Tool(flags=18, swap=True, sport_range=(1024, 65535), frag=DONT_FRAGMENT)
+_LINUX = Tool(id_mode=s.PER_CONNECTION, frag=DONT_FRAGMENT, retries=2)
+_WINDOWS = Tool(
+    ttl=128,
+    frag=DONT_FRAGMENT,
+    retries=2,
+    wait=3.0,
+    sport=s.COUNTER,
+    sport_range=(49152, 65535),
+    id_mode=s.COUNTER,
+)
 
 TOOLS: Final[dict[str, Tool]] = {
-    "mirai": Tool(**_MIRAI),  # type: ignore[arg-type]
+    "mirai": _MIRAI,
     # A re-written scanner that keeps Mirai's loop but asks the random generator for the sequence number.
-    "mirai-random-seq": Tool(window=None, sport=None, sport_range=(1024, 65535)),
-    "hajime": Tool(window=14600, options="linux-ws6", id_mode=s.PER_CONNECTION, frag=DONT_FRAGMENT),
-    "mozi": Tool(window=None, sport=None, sport_range=(1024, 65535), id_mode=s.RANDOM, options="mss1400"),
-    "masscan": Tool(
-        relation=s.MASSCAN, expression=MASSCAN_RELATION, ttl=255, window=1024, options="mss",
-        sport=None, sport_range=(40000, 60000),
-    ),
-    "masscan-old": Tool(
-        relation=s.MASSCAN, expression=MASSCAN_RELATION, ttl=255, window=1024,
-        sport=None, sport_range=(40000, 60000),
-    ),
-    "zmap-old": Tool(
-        relation=s.ZMAP, expression="ip.id == 0xd431", ttl=255, window=65535,
-        dst_mode=s.LISTED,
-    ),
-    "zmap": Tool(ttl=64, window=65535, options="linux-ws7", dst_mode=s.LISTED),
+    "mirai-random-seq": replace(_MIRAI, relation=s.NO_RELATION, expression=""),
+    "hajime": replace(_LINUX, window=14600, options="linux-ws6", retries=0),
+    "mozi": Tool(window=None, sport=None, sport_range=(1024, 65535), options="mss1400"),
+    "masscan": _MASSCAN,
+    "masscan-old": replace(_MASSCAN, options="none"),
+    "zmap-old": Tool(relation=s.ZMAP, expression="ip.id == 0xd431", ttl=255, window=65535, dst_mode=s.LISTED),
+    "zmap": Tool(window=65535, options="linux-ws7", dst_mode=s.LISTED),
     "unicornscan": Tool(
-        relation=s.UNICORNSCAN, expression=UNICORN_RELATION, window=16384, sport_range=(1024, 65535),
-        options="none", ttl=128,
+        relation=s.UNICORNSCAN, expression=UNICORN_RELATION, window=16384, sport_range=(1024, 65535), ttl=128
     ),
-    "nmap": Tool(
-        relation=s.NMAP, expression=NMAP_RELATION, window=1024, options="mss", ttl_mode=s.NMAP_TTL,
-        sport=None, sport_range=(33000, 65280), retries=1,
-    ),
-    "nmap-old": Tool(
-        relation=s.NMAP, expression=NMAP_RELATION, window=1024, window_mode=s.NMAP_TTL, ttl_mode=s.NMAP_TTL,
-        sport=None, sport_range=(33000, 65280), retries=1,
-    ),
+    "nmap": _NMAP,
+    "nmap-old": replace(_NMAP, window_mode=s.NMAP_TTL),
     # A raw SYN scanner of which nothing is known but the relation that its family names.
     "raw": Tool(window=None, sport_range=(1024, 65535)),
-    "udp": Tool(kind=s.UDP, flags=0, window=0),
-    "echo": Tool(kind=s.ECHO, flags=0, window=0, icmp=(8, 0), id_mode=s.COUNTER, id_step=8, dst_mode=s.SWEEP),
-    "rust": Tool(window=64240, options="linux-ws7", **{**_LINUX, "retries": 0}),  # type: ignore[arg-type]
+    # A scanner that asks the operating system to connect, and gives up before it retransmits.
+    "connect": replace(_LINUX, window=64240, options="linux-ws7", retries=0),
+    "udp": Tool(kind=s.UDP, flags=0),
+    "echo": Tool(kind=s.ECHO, flags=0, icmp=(8, 0), id_mode=s.COUNTER, id_step=8, dst_mode=s.SWEEP),
     # Victims of floods with spoofed sources, answering addresses of the telescope.
-    "synack": Tool(flags=18, window=29200, options="synack", id_mode=s.FIXED, frag=DONT_FRAGMENT, retries=3, swap=True, sport_range=(1024, 65535)),
-    "rst": Tool(flags=20, window=0, id_mode=s.COUNTER, id_step=4, seq_mode=s.FIXED, swap=True, sport_range=(1024, 65535), ttl=128),
-    "unreachable": Tool(kind=s.ICMP_ERROR, flags=0, icmp=(3, 3), swap=True, sport_range=(1024, 65535)),
+    "synack": replace(_ANSWER, window=29200, options="synack", id_mode=s.FIXED, retries=3),
+    "rst": replace(_ANSWER, flags=20, id_mode=s.COUNTER, id_step=4, seq_mode=s.FIXED, ttl=128),
+    "unreachable": replace(_ANSWER, kind=s.ICMP_ERROR, flags=0, icmp=(3, 3), frag=0),
     # A flood whose random sources are made up, aimed at an address of the telescope.
     "flood": Tool(window=None, ttl_mode=s.RANDOM, spoofed=True, sport_range=(1024, 65535)),
     # Operating systems.
-    "linux-2.4": Tool(window=5840, options="linux-ws0", **_LINUX),  # type: ignore[arg-type]
-    "linux-2.6": Tool(window=5840, options="linux-ws2", **_LINUX),  # type: ignore[arg-type]
-    "linux-3": Tool(window=14600, options="linux-ws6", **_LINUX),  # type: ignore[arg-type]
-    "linux-4": Tool(window=29200, options="linux-ws7", **_LINUX),  # type: ignore[arg-type]
-    "linux-5": Tool(window=64240, options="linux-ws7", **_LINUX),  # type: ignore[arg-type]
-    "windows-xp": Tool(window=65535, options="windows-old", id_mode=s.COUNTER, id_step=20, **{**_WINDOWS, "sport_range": (1025, 5000)}),  # type: ignore[arg-type]
-    "windows-7": Tool(window=8192, options="windows", id_mode=s.COUNTER, id_step=60, **_WINDOWS),  # type: ignore[arg-type]
-    "windows-10": Tool(window=64240, options="windows", id_mode=s.PER_DESTINATION, **_WINDOWS),  # type: ignore[arg-type]
-    "macos": Tool(window=65535, options="macos", id_mode=s.FIXED, frag=DONT_FRAGMENT, retries=3, sport_range=(49152, 65535)),
-    "embedded": Tool(window=5744, options="mss", ttl=255, id_mode=s.COUNTER, id_step=2, sport=s.COUNTER, sport_range=(49152, 65535), retries=1, wait=3.0),
-    "fixed-seq": Tool(window=65535, ttl=128, id_mode=s.COUNTER, id_step=3, seq_mode=s.FIXED, sport=None, sport_range=(1024, 65535)),
-}
+    "linux-2.4": replace(_LINUX, window=5840, options="linux-ws0"),
+    "linux-2.6": replace(_LINUX, window=5840, options="linux-ws2"),
+    "linux-3": replace(_LINUX, window=14600, options="linux-ws6"),
+    "linux-4": replace(_LINUX, window=29200, options="linux-ws7"),
+    "linux-5": replace(_LINUX, window=64240, options="linux-ws7"),
+    "windows-xp": replace(_WINDOWS, window=65535, options="windows-old", id_step=20, sport_range=(1025, 5000)),
+    "windows-7": replace(_WINDOWS, window=8192, options="windows", id_step=60),
+    "windows-10": replace(_WINDOWS, window=64240, options="windows", id_mode=s.PER_DESTINATION),
+    "macos": Tool(
+        window=65535, options="macos", id_mode=s.FIXED, frag=DONT_FRAGMENT, retries=3, sport_range=(49152, 65535)
+    ),
+    "embedded": Tool(
+        window=5744, options="mss", ttl=255, id_mode=s.COUNTER, id_step=2, sport=s.COUNTER,
+        sport_range=(49152, 65535), retries=1, wait=3.0,
+    ),
+    # Home-made stacks that send one sequence number for ever: a trap for relations that hold trivially.
+    "fixed-seq": Tool(
+        window=65535, ttl=128, id_mode=s.COUNTER, id_step=3, seq_mode=s.FIXED, sport=None, sport_range=(1024, 65535)
+    ),
+}  # fmt: skip
 
 # Share of each stack among ordinary hosts that reach a telescope (assumed).
 STACKS: Final[dict[str, float]] = {

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from . import session as s
-from .population import Event, Population, TruthRow
+from .builder import Event, TruthRow
+from .population import Population
 
 _TIME: Final = pa.timestamp("ns", tz="UTC")
 TRUTH_SCHEMA: Final = pa.schema(
@@ -63,7 +64,11 @@ class Spoofed:
 
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(truth row, source, packets, first, last), one entry per source and flood."""
-        part = np.concatenate(self._parts) if self._parts else np.zeros(0, [("truth", "i4"), ("src", "u4"), ("ts", "i8")])
+        part = (
+            np.concatenate(self._parts)
+            if self._parts
+            else np.zeros(0, [("truth", "i4"), ("src", "u4"), ("ts", "i8")])
+        )
         key = part["truth"].astype(np.uint64) << np.uint64(32) | part["src"].astype(np.uint64)
         order = np.argsort(key, kind="stable")
         key, ts = key[order], part["ts"][order]
@@ -107,7 +112,8 @@ def truth_table(population: Population, planned: np.ndarray, spoofed: Spoofed) -
         pa.array(np.r_[0, np.cumsum(sizes)].astype(np.int32)), pa.array(ports[starts + steps])
     )
     text = {
-        name: _texts(rows, where, name) for name in ("family", "kind", "purpose", "expression", "organisation", "stack")
+        name: _texts(rows, where, name)
+        for name in ("family", "kind", "purpose", "expression", "organisation", "stack")
     }
     return pa.table(
         {
@@ -140,7 +146,9 @@ def _texts(rows: Sequence[TruthRow], where: np.ndarray, name: str) -> pa.Array:
 def _ports_of(population: Population, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Sorted ports of every truth row, one after the other, and where each row's begin."""
     sessions = population.sessions
-    listed = sessions[(sessions["kind"] == s.TCP) | (sessions["kind"] == s.UDP) | (sessions["kind"] == s.ICMP_ERROR)]
+    listed = sessions[
+        (sessions["kind"] == s.TCP) | (sessions["kind"] == s.UDP) | (sessions["kind"] == s.ICMP_ERROR)
+    ]
     spans = np.unique(
         np.stack([listed["truth"], listed["ports_off"], listed["ports_len"]], axis=1).astype(np.int64), axis=0
     )
@@ -154,4 +162,6 @@ def _ports_of(population: Population, rows: int) -> tuple[np.ndarray, np.ndarray
 def event_table(events: Sequence[Event]) -> pa.Table:
     """Events in order of time."""
     columns = list(zip(*events, strict=True)) if events else [[] for _ in EVENT_SCHEMA]
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, EVENT_SCHEMA, strict=True)], schema=EVENT_SCHEMA)
+    return pa.table(
+        [pa.array(c, f.type) for c, f in zip(columns, EVENT_SCHEMA, strict=True)], schema=EVENT_SCHEMA
+    )

@@ -19,7 +19,7 @@ _ONE = np.uint64(1)
 
 
 @njit(cache=True, nogil=True)
-def place(hashed: np.uint64) -> tuple[int, np.uint64]:
+def place(hashed: np.uint64) -> tuple[np.int64, np.uint64]:
     """(word, bits) of a key from its 64-bit hash."""
     bits = _ONE << ((hashed >> _S18) & _SIX)
     bits |= _ONE << ((hashed >> _S24) & _SIX)

@@ -16,7 +16,9 @@ from andon.records import packet
 
 # Flavours of an answer. 0 is no answer; TALK is TCP of an established conversation, which is no answer either
 # but tells a live host from an attacked one.
-NONE, SYN_ACK, RST, RST_ACK, ICMP_ANSWER, PORT_UNREACHABLE, ICMP_ERROR, UDP_ANSWER, UDP_FRAGMENT, TALK = range(10)
+NONE, SYN_ACK, RST, RST_ACK, ICMP_ANSWER, PORT_UNREACHABLE, ICMP_ERROR, UDP_ANSWER, UDP_FRAGMENT, TALK = (
+    range(10)
+)
 FLAVOURS = (
     "none",
     "SYN-ACK",

@@ -58,13 +58,17 @@ def find_episodes(keys: np.ndarray, bins: dict[str, np.ndarray], rules: Threshol
     source = (keys >> np.uint64(SOURCE_SHIFT)).astype(np.uint32)
     start = _run_starts(source, bins["first"], bins["last"], rules.silence)
     # Most sources answer once or twice: they are out before anything dear is done.
-    packets = np.add.reduceat(bins["packets"].astype(np.int64), start) if len(start) else np.empty(0, np.int64)
+    packets = (
+        np.add.reduceat(bins["packets"].astype(np.int64), start) if len(start) else np.empty(0, np.int64)
+    )
     first, last = _reduce(np.minimum, bins["first"], start), _reduce(np.maximum, bins["last"], start)
     passed = (packets >= rules.packets) & (last - first >= rules.seconds)
     lengths = np.diff(np.r_[start, len(keys)])
     rows = np.repeat(passed, lengths) if len(start) else np.empty(0, np.bool_)
     kept = {name: array[rows] for name, array in bins.items()}
-    start = np.r_[0, np.cumsum(lengths[passed])[:-1]].astype(np.int64) if passed.any() else np.empty(0, np.int64)
+    start = (
+        np.r_[0, np.cumsum(lengths[passed])[:-1]].astype(np.int64) if passed.any() else np.empty(0, np.int64)
+    )
     run = np.repeat(np.arange(len(start)), lengths[passed])
     window_packets, window_masks = _windows(keys[rows], run, kept["packets"].astype(np.int64), kept["dsts"])
     window_addresses = _reduce(np.maximum, counted(window_masks), start)

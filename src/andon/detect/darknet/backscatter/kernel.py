@@ -33,14 +33,19 @@ _IPV4 = packet.IPV4
 
 @njit(cache=True, nogil=True)
 def walk(
-    start, ts, src, dst, src_port, dst_port, proto, flags, ttl, layers, icmp_type, icmp_code,
-    services, salt, totals, asked,
-    pair_keys, pair_used, pair_room, pair_level,
-    p_src, p_dst, p_sport, p_dport, p_packets, p_first, p_last, p_ttl_low, p_ttl_high,
-    bin_keys, bin_used, bin_room, bin_level,
-    b_packets, b_dsts, b_ports, b_first, b_last, b_dst_low, b_dst_high, b_port_low, b_port_high,
-    answer_keys, answer_used, answer_room, answer_level, a_packets,
-):  # fmt: skip
+    start: int,
+    ts: np.ndarray, src: np.ndarray, dst: np.ndarray, src_port: np.ndarray, dst_port: np.ndarray,
+    proto: np.ndarray, flags: np.ndarray, ttl: np.ndarray, layers: np.ndarray, icmp_type: np.ndarray,
+    icmp_code: np.ndarray,
+    services: np.ndarray, salt: np.uint64, totals: np.ndarray, asked: np.ndarray,
+    pair_keys: np.ndarray, pair_used: int, pair_room: int, pair_level: int,
+    p_src: np.ndarray, p_dst: np.ndarray, p_sport: np.ndarray, p_dport: np.ndarray, p_packets: np.ndarray,
+    p_first: np.ndarray, p_last: np.ndarray, p_ttl_low: np.ndarray, p_ttl_high: np.ndarray,
+    bin_keys: np.ndarray, bin_used: int, bin_room: int, bin_level: int,
+    b_packets: np.ndarray, b_dsts: np.ndarray, b_ports: np.ndarray, b_first: np.ndarray, b_last: np.ndarray,
+    b_dst_low: np.ndarray, b_dst_high: np.ndarray, b_port_low: np.ndarray, b_port_high: np.ndarray,
+    answer_keys: np.ndarray, answer_used: int, answer_room: int, answer_level: int, a_packets: np.ndarray,
+) -> tuple[int, int, int, int, int]:  # fmt: skip
     """Add packets from ``start`` on.
 
     Gives (position reached, number of the table that is full, keys used in pairs, bins, answers). A packet is

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -117,7 +118,7 @@ class Summary:
         if sum(sizes) + 32 != len(data):
             raise StateError("damaged backscatter summary: lengths of its parts do not add up")
         ends = np.cumsum((32, *sizes)).tolist()
-        parts = [data[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
+        parts = [data[start:end] for start, end in pairwise(ends)]
         arrays, _ = unpack("backscatter", 1, parts[0])
         if arrays["asked"].shape != (WORDS,) or arrays["totals"].shape != (kernel.TOTALS,):
             raise StateError("backscatter summary of another shape")

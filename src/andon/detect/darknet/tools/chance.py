@@ -43,7 +43,7 @@ def distinct_hits(sample: np.ndarray, hits: np.ndarray) -> np.ndarray:
     highest = sample[:, -1].astype(np.float64) + 1.0
     estimate = (places - 1) * 2.0**32 / highest / 2.0
     many = np.minimum(hits, np.maximum(places, estimate)).astype(np.int64)
-    return np.where(kept < places, kept, many)
+    return np.asarray(np.where(kept < places, kept, many))
 
 
 def expected_by_chance(trials: np.ndarray, rate: float, threshold: float) -> float:

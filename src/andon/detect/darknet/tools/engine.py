@@ -50,7 +50,11 @@ class ToolsEngine:
     columns: ClassVar[tuple[str, ...]] = _COLUMNS
     window: ClassVar[Window] = Window("1d", ("1d",))
     needs: ClassVar[tuple[str, ...]] = ()
-    uses: ClassVar[tuple[str, ...]] = ("hash_key", "darknet.tools.false_alarms", "darknet.tools.least_packets")
+    uses: ClassVar[tuple[str, ...]] = (
+        "hash_key",
+        "darknet.tools.false_alarms",
+        "darknet.tools.least_packets",
+    )
     publishes: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"sources": SOURCES})
     limit: ClassVar[int] = LIMIT
 
@@ -59,13 +63,16 @@ class ToolsEngine:
         self.budget = float(site.setting(self.name, "false_alarms", 0.01))
         self.least = int(site.setting(self.name, "least_packets", 1))
         if not 0.0 < self.budget <= 1.0:
-            raise ValueError(f"darknet.tools.false_alarms is {self.budget}; it is a number above 0, at most 1")
+            raise ValueError(
+                f"darknet.tools.false_alarms is {self.budget}; it is a number above 0, at most 1"
+            )
         if self.least < 1:
             raise ValueError(f"darknet.tools.least_packets is {self.least}; it is at least 1")
         self.key = site.hash_key
         self._bundle = self.catalogue.bundle()
         self._codes = [value_code(signature) for signature in self.catalogue.sessions]
         self._identity = np.array([s.identity for s in self.catalogue.globals], np.int64)
+        self._many_ports = sum(1 << s.number for s in self.catalogue.globals if s.min_ports)
         self._explains = sum(
             2 << (LANE_BITS + BITS_PER_SIGNATURE * s.number) for s in self.catalogue.globals if s.explains
         )
@@ -76,7 +83,13 @@ class ToolsEngine:
     def summarise(self, batch: pa.RecordBatch, into: ToolsSummary) -> ToolsSummary:
         if batch.num_rows:
             columns = {name: column(batch, name) for name in self.columns}
-            into.add(evaluate_many(self._bundle, columns), columns, self._identity, self._explains)
+            into.add(
+                evaluate_many(self._bundle, columns),
+                columns,
+                self._identity,
+                self._many_ports,
+                self._explains,
+            )
         return into
 
     def merge(self, a: ToolsSummary, b: ToolsSummary) -> ToolsSummary:
@@ -94,6 +107,8 @@ class ToolsEngine:
     ) -> Outcome[Nothing]:
         judged = self.judge(summary)
         return Outcome(
-            findings=findings(self, summary, judged, ctx),
+            findings=findings(
+                self.name, self.version, self.catalogue, summary, judged, self.budget, (ctx.start, ctx.end)
+            ),
             tables={"sources": sources_table(self.catalogue, judged)},
         )

@@ -56,7 +56,9 @@ class Judged:
     sampled: float = 1.0
     single: int = 0  # how many are named on one packet
     keys: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint32))  # of sessions
-    ports: Mapping[int, int] = field(default_factory=dict)  # sampled packets per destination port, of sessions
+    ports: Mapping[int, int] = field(
+        default_factory=dict
+    )  # sampled packets per destination port, of sessions
     looked_at: int = 0  # packets the relation was tried on
 
 
@@ -73,10 +75,11 @@ def judge_global(signature: Signature, summary: ToolsSummary, budget: float, lea
     rows = (keys >> np.uint64(32)) == np.uint64(signature.number)
     sources = (keys[rows] & np.uint64(0xFFFFFFFF)).astype(np.uint32)
     columns = {name: array[rows] for name, array in columns.items()}
-    hits, scale = columns["hits"], 2**summary.hits.level
+    tried, hits, also = columns["counts"].T
+    scale = 2**summary.hits.level
     distinct = distinct_hits(columns["distinct"], hits)
     if signature.trials == "guard":
-        trials, tested = columns["tried"], max(1, len(sources) * scale)
+        trials, tested = tried, max(1, len(sources) * scale)
         looked_at = int(trials.sum()) * scale
         spread = trials
     else:
@@ -91,16 +94,16 @@ def judge_global(signature: Signature, summary: ToolsSummary, budget: float, lea
     expected = expected_by_chance(spread, signature.rate, budget / tested) if looked_at else 0.0
     trust = np.full(len(sources), signature.trust)
     if signature.also:
-        has = columns["also"] * 2 >= hits
+        has = also * 2 >= hits
         trust[~has] = signature.trust_without_also
     if signature.constant:
         extra = _constant_by_chance(summary)
         if expected + extra > budget and signature.also:
-            named &= columns["also"] * 2 >= hits
+            named &= also * 2 >= hits
         expected += extra
     if signature.min_ports:
         ports = np.bitwise_count(columns["ports"]).astype(np.int64)
-        by_ports = ~named & (ports >= signature.min_ports) & (columns["tried"] >= signature.min_ports)
+        by_ports = ~named & (ports >= signature.min_ports) & (tried >= signature.min_ports)
         trust[by_ports] = signature.trust_by_ports
         named |= by_ports
     certainty = 1.0 - np.minimum(1.0, np.exp(tail + math.log(tested)))
@@ -108,10 +111,10 @@ def judge_global(signature: Signature, summary: ToolsSummary, budget: float, lea
     return Judged(
         signature=signature,
         sources=sources[named],
-        packets=(columns["tried"] if signature.trials == "guard" else hits)[named],
+        packets=(tried if signature.trials == "guard" else hits)[named],
         confidence=(trust * certainty)[named],
-        first=columns["first"][named],
-        last=columns["last"][named],
+        first=columns["times"][named, 0],
+        last=-columns["times"][named, 1],
         tested=tested,
         expected=expected,
         sampled=1.0 / scale,
@@ -138,7 +141,8 @@ class _Sample:
     def __init__(self, rows: KeyedRows, key: int) -> None:
         keys, columns = rows.table()
         self.sources = keys.astype(np.uint32)
-        self.packets, self.first, self.last = columns["packets"], columns["first"], columns["last"]
+        self.packets = columns["packets"]
+        self.first, self.last = columns["times"][:, 0], -columns["times"][:, 1]
         items = columns["sample"].reshape(len(keys), SAMPLE, 2)
         hashed, others = items[..., 0].reshape(-1), items[..., 1].reshape(-1)
         salt = np.uint64(key)
@@ -165,7 +169,9 @@ def value_code(signature: Signature) -> Code:
     names = ast.fields_of(signature.value)
     unknown = sorted((names | set(signature.vary) | set(signature.specific)) - _FIELD_COLUMN.keys())
     if unknown:
-        raise ValueError(f"session signature of {signature.tool} needs {', '.join(unknown)}, which is not sampled")
+        raise ValueError(
+            f"session signature of {signature.tool} needs {', '.join(unknown)}, which is not sampled"
+        )
     return emitter.finish()
 
 
@@ -181,14 +187,18 @@ def judge_session(signature: Signature, code: Code, summary: ToolsSummary, budge
     for part in parts:
         for port, count in part.ports.items():
             ports[port] = ports.get(port, 0) + count
-    joined = {
-        name: np.concatenate([getattr(part, name) for part in parts])[keep]
-        for name in ("packets", "confidence", "first", "last", "keys")
-    }
+
+    def joined(name: str) -> np.ndarray:
+        return np.asarray(np.concatenate([getattr(part, name) for part in parts])[keep])
+
     return Judged(
         signature=signature,
         sources=sources[keep],
-        **joined,
+        packets=joined("packets"),
+        confidence=joined("confidence"),
+        first=joined("first"),
+        last=joined("last"),
+        keys=joined("keys"),
         tested=sum(part.tested for part in parts),
         expected=sum(part.expected for part in parts),
         sampled=min(part.sampled for part in parts),

@@ -16,6 +16,7 @@ from andon.sketch.rows import find_or_add, is_kept
 
 _ONE = np.uint64(1)
 _LOW = np.uint64(0xFFFFFFFF)
+_U1 = np.uint32(1)
 _U3 = np.uint32(3)
 _U7 = np.uint32(7)
 
@@ -52,23 +53,22 @@ def record_hits(
     ip_id: np.ndarray,
     ts: np.ndarray,
     identity: np.ndarray,
+    many_ports: np.uint32,
     keys: np.ndarray,
     used: int,
     room: int,
     level: int,
     salt: np.uint64,
-    tried: np.ndarray,
-    hits: np.ndarray,
-    also: np.ndarray,
-    first: np.ndarray,
-    last: np.ndarray,
+    counts: np.ndarray,
+    times: np.ndarray,
     ports: np.ndarray,
     distinct: np.ndarray,
     totals: np.ndarray,
     by_port: np.ndarray,
 ) -> tuple[int, int]:
     """Record the hits from ``start`` on; gives (position reached, used). It stops before a packet whose rows
-    do not fit, with nothing of that packet recorded."""
+    do not fit, with nothing of that packet recorded. ``many_ports`` has a bit for each signature that asks for
+    several ports."""
     slots = np.empty(identity.shape[0], np.int64)
     item = np.empty(1, np.uint32)
     for i in range(start, marks.shape[0]):
@@ -76,7 +76,9 @@ def record_hits(
         if rest == 0:
             continue
         here = rest
-        for e in range(identity.shape[0]):
+        e = -1
+        while here:
+            e += 1
             slots[e] = -1
             if here & _U7:
                 key = (np.uint64(e) << np.uint64(32)) | np.uint64(src[i])
@@ -86,7 +88,9 @@ def record_hits(
                         return i, used
                     slots[e] = slot
             here >>= _U3
-        for e in range(identity.shape[0]):
+        e = -1
+        while rest:
+            e += 1
             bits = rest & _U7
             rest >>= _U3
             if bits == 0:
@@ -97,14 +101,14 @@ def record_hits(
             slot = slots[e]
             if slot < 0:
                 continue
-            tried[slot] += 1
-            ports[slot] |= _ONE << (mix64(np.uint64(dport[i]), salt) & np.uint64(63))
+            counts[slot, 0] += 1
+            if many_ports & (_U1 << np.uint32(e)):
+                ports[slot] |= _ONE << (mix64(np.uint64(dport[i]), salt) & np.uint64(63))
             if bits & 2:
-                hits[slot] += 1
-                first[slot] = min(first[slot], ts[i])
-                last[slot] = max(last[slot], ts[i])
-                if bits & 4:
-                    also[slot] += 1
+                counts[slot, 1] += 1
+                counts[slot, 2] += np.int64(bits >> np.uint32(2))
+                times[slot, 0] = min(times[slot, 0], ts[i])
+                times[slot, 1] = min(times[slot, 1], -ts[i])
                 what = identity[e]
                 a, b = np.uint64(0), np.uint64(0)
                 if what & 1:
@@ -140,8 +144,7 @@ def take_samples(
     level: int,
     salt: np.uint64,
     packets: np.ndarray,
-    first: np.ndarray,
-    last: np.ndarray,
+    times: np.ndarray,
     sample: np.ndarray,
 ) -> tuple[int, int]:
     """Sample the packets whose lane and guard bits are ``wanted`` and that no hit in ``explains`` explains; as
@@ -159,8 +162,8 @@ def take_samples(
         if slot < 0:
             return i, used
         packets[slot] += 1
-        first[slot] = min(first[slot], ts[i])
-        last[slot] = max(last[slot], ts[i])
+        times[slot, 0] = min(times[slot, 0], ts[i])
+        times[slot, 1] = min(times[slot, 1], -ts[i])
         others = (np.uint64(sport[i]) << np.uint64(48)) | (np.uint64(dport[i]) << np.uint64(32))
         others |= (np.uint64(window[i]) << np.uint64(16)) | np.uint64(ip_id[i])
         word = ((np.uint64(dst[i]) << np.uint64(32)) | np.uint64(seq[i])) ^ mix64(others, salt)

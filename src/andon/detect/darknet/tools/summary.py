@@ -31,18 +31,15 @@ _HIT_ROWS, _GUARDED_ROWS, _OTHER_ROWS = 320_000, 40_000, 80_000
 _SOURCE = 0xFFFFFFFF
 
 _HITS = {
-    "tried": Column("i8"),  # packets that passed the guard (only where the guard decides on trials)
-    "hits": Column("i8"),
-    "also": Column("i8"),  # hits that have the second property too
-    "first": Column("i8", "min"),
-    "last": Column("i8", "max"),
+    # Packets that passed the guard (only where the guard decides on trials), hits, hits with the second property.
+    "counts": Column("i8", "add", 3),
+    "times": Column("i8", "min", 2),  # first, and last with its sign turned
     "ports": Column("u8", "or"),  # a bit for each of 64 classes of destination ports
     "distinct": Column("u4", "lowest", HIT_SAMPLE),  # hashes of what identifies a hit
 }
 _SAMPLES = {
     "packets": Column("i8"),
-    "first": Column("i8", "min"),
-    "last": Column("i8", "max"),
+    "times": Column("i8", "min", 2),
     "sample": Column("u8", "lowest", 2 * SAMPLE, 2),  # (hash of destination and sequence, the other words)
 }
 LIMIT = 4 * 8 * (_SYN_WIDTH + _UDP_WIDTH) + 96 * _HIT_ROWS + 160 * (_GUARDED_ROWS + _OTHER_ROWS) + (1 << 22)
@@ -62,9 +59,16 @@ class ToolsSummary:
         self.totals = np.zeros(signatures, np.int64)  # all hits, whether or not their row was kept
         self.ports = np.zeros((signatures, _PORTS), np.int64)
 
-    def add(self, marks: np.ndarray, columns: Mapping[str, np.ndarray], identity: np.ndarray, explains: int) -> None:
+    def add(
+        self,
+        marks: np.ndarray,
+        columns: Mapping[str, np.ndarray],
+        identity: np.ndarray,
+        many_ports: int,
+        explains: int,
+    ) -> None:
         """Take in one batch. ``marks`` are the answers of ``Catalogue.bundle``; ``explains`` masks the hit bits
-        of signatures that explain a packet; ``identity`` is one mask of ``IDENTITY`` per signature."""
+        of signatures that explain a packet; ``identity`` is one mask of ``IDENTITY`` per signature; ``many_ports`` has a bit for each that counts ports."""
         source, salt = columns["src"], np.uint64(self.key)
         count_lanes(marks, source, self.lanes[0].cells, self.lanes[1].cells, salt, self.packets)
         at = 0
@@ -72,9 +76,9 @@ class ToolsSummary:
             rows = self.hits
             at, rows.used = record_hits(
                 at, marks, source, columns["dst"], columns["tcp_seq"], columns["src_port"], columns["dst_port"],
-                columns["ip_id"], columns["ts"], identity, rows.keys, rows.used, rows.room, rows.level, salt,
-                rows.columns["tried"], rows.columns["hits"], rows.columns["also"], rows.columns["first"],
-                rows.columns["last"], rows.columns["ports"], rows.columns["distinct"], self.totals, self.ports,
+                columns["ip_id"], columns["ts"], identity, np.uint32(many_ports), rows.keys, rows.used, rows.room, rows.level, salt,
+                rows.columns["counts"], rows.columns["times"], rows.columns["ports"], rows.columns["distinct"],
+                self.totals, self.ports,
             )  # fmt: skip
             if at >= marks.shape[0]:
                 break
@@ -86,7 +90,7 @@ class ToolsSummary:
                     at, marks, wanted, np.uint32(explains), source, columns["dst"], columns["tcp_seq"],
                     columns["src_port"], columns["dst_port"], columns["tcp_window"], columns["ip_id"], columns["ts"],
                     rows.keys, rows.used, rows.room, rows.level, salt, rows.columns["packets"],
-                    rows.columns["first"], rows.columns["last"], rows.columns["sample"],
+                    rows.columns["times"], rows.columns["sample"],
                 )  # fmt: skip
                 if at >= marks.shape[0]:
                     break

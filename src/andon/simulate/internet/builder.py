@@ -1,0 +1,130 @@
+"""What all senders are made with: the table of sessions under construction, ports, truth rows, header behaviour."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from . import session as s
+from .addresses import Sources, Space
+from .apportion import SECOND
+from .config import InternetConfig
+from .family import Ports
+from .options import NUMBER
+from .tools import Tool
+
+# Kinds whose sources also send what an ordinary host behind the same address sends.
+CONTAMINATED = ("tool", "botnet", "worm", "survey")
+
+
+class Event(NamedTuple):
+    """Something that happens at a time: ``src`` and ``dst`` are 0 where it concerns the whole family."""
+
+    ts: int
+    family: str
+    event: str
+    src: int
+    dst: int
+    detail: str
+
+
+class TruthRow(NamedTuple):
+    """What is true of one (source, family) before a packet is sent."""
+
+    src: int
+    family: str
+    kind: str
+    purpose: str
+    expression: str
+    organisation: str
+    stack: str
+    hosts: int
+    nat_group: int
+
+
+class PortPool:
+    """Port lists, each stored once; weights are repetitions."""
+
+    def __init__(self) -> None:
+        self._parts: list[np.ndarray] = []
+        self._known: dict[Ports, tuple[int, int]] = {}
+        self._length = 0
+
+    def add(self, ports: Sequence[int] | np.ndarray) -> tuple[int, int]:
+        """(offset, length) of a list of ports."""
+        part = np.asarray(ports, np.uint16)
+        self._parts.append(part)
+        self._length += len(part)
+        return self._length - len(part), len(part)
+
+    def weighted(self, ports: Ports) -> tuple[int, int]:
+        """(offset, length) of a weighted set."""
+        if ports not in self._known:
+            self._known[ports] = self.add([p for p, w in ports for _ in range(w)])
+        return self._known[ports]
+
+    def array(self) -> np.ndarray:
+        return np.concatenate(self._parts) if self._parts else np.zeros(1, np.uint16)
+
+
+@dataclass
+class Builder:
+    """Collects sessions and truth rows while families are laid out one after the other."""
+
+    config: InternetConfig
+    space: Space
+    sources: Sources
+    pool: PortPool = field(default_factory=PortPool)
+    chunks: list[np.ndarray] = field(default_factory=list)
+    truth: list[TruthRow] = field(default_factory=list)
+    relations: list[str] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    by_family: dict[str, np.ndarray] = field(default_factory=dict)
+    scans: int = 0
+
+    def rng(self, name: str) -> np.random.Generator:
+        """The random numbers of one family: adding another family does not disturb them."""
+        return np.random.default_rng([self.config.seed, zlib.crc32(name.encode())])
+
+
+def fill(rows: np.ndarray, tool: Tool, rng: np.random.Generator) -> None:
+    """Set the header behaviour of ``rows`` from a tool, drawing what is constant per process."""
+    n = len(rows)
+    low, high = tool.sport_range
+    rows["key"] = rng.integers(0, 2**64, n, dtype=np.uint64)
+    rows["secret"] = rng.integers(0, 2**32, n, dtype=np.uint64)
+    rows["kind"] = tool.kind
+    rows["flags"] = tool.flags
+    rows["relation"] = tool.relation
+    rows["ttl_mode"] = tool.ttl_mode
+    rows["hops"] = rng.integers(6, 25, n)
+    rows["ttl"] = tool.ttl - rows["hops"]
+    rows["window_mode"] = tool.window_mode
+    rows["window"] = rng.integers(0, 65536, n) if tool.window is None else tool.window
+    rows["options"] = NUMBER[tool.options]
+    rows["id_mode"] = tool.id_mode
+    rows["id_step"] = tool.id_step
+    rows["id_state"] = 0 if tool.id_mode == s.FIXED else rng.integers(0, 65536, n)
+    rows["seq_mode"] = tool.seq_mode
+    rows["frag"] = tool.frag
+    rows["swap"] = tool.swap
+    rows["icmp_type"], rows["icmp_code"] = tool.icmp
+    rows["dst_mode"] = tool.dst_mode
+    rows["src_mode"] = s.SPOOFED if tool.spoofed else s.OWN_ADDRESS
+    if tool.sport is None:
+        rows["sport_mode"], rows["sport"], rows["sport_span"] = s.FIXED, rng.integers(low, high, n), 1
+    else:
+        rows["sport_mode"], rows["sport"], rows["sport_span"] = tool.sport, low, high - low
+    rows["retries"] = tool.retries
+    rows["wait"] = round(tool.wait * SECOND)
+
+
+def calm_retries(rows: np.ndarray) -> None:
+    """Stacks that have more to send than their retransmission timer allows do not retransmit here."""
+    tries = rows["retries"].astype(np.int64) + 1
+    busy = rows["n"] / tries * rows["wait"] * (2.0 ** (tries - 1) - 1)
+    rows["retries"][busy > 0.5 * (rows["end"] - rows["start"])] = 0
