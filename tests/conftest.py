@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,12 @@ def andon_data() -> Path:
     if not (folder / "darknet-data").is_dir():
         pytest.skip(f"no real data at {folder} (set ANDON_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tcpdump() -> str:
+    """Path of tcpdump, whose verdict on our filters counts."""
+    path = shutil.which("tcpdump")
+    if path is None:
+        pytest.skip("tcpdump is not installed")
+    return path

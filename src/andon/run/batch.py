@@ -66,10 +66,13 @@ def analyze(
     feed = Feed(paths, columns, telescope)
     with ThreadPoolExecutor(threads or min(len(engines), os.cpu_count() or 1)) as pool:
         waiting: list[Any] = []
+        passed: int | None = None  # the watermark after the batches that are summarised
         for _, batch, ts, watermark in feed:
             for task in waiting:
                 task.result()
-            conclusions.until(watermark)
+            if passed is not None:
+                conclusions.until(passed)
+            passed = watermark
             waiting = [
                 pool.submit(windows.add, batch, ts)
                 for windows in conclusions.windows

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from andon.records.packet import TCP, UDP
 
-from .algebra import folded, possible_bits
+from .algebra import folded
 from .ast import (
     FALSE,
     TRUE,
@@ -33,6 +33,7 @@ from .ast import (
     Value,
     needs_of,
 )
+from .bits import possible_bits
 
 _HEADER = "ip[2:2] - ((ip[0] & 0xf) << 2)"
 _REGISTERS = 14  # libpcap has 16 memory words; two are left for its own use
@@ -120,7 +121,7 @@ def _required(node: Expression) -> frozenset[str]:
 
 
 def _guards(protocols: frozenset[str], whole: bool) -> list[str]:
-    parts = [name for name in ("ip", "tcp", "udp") if name in protocols]
+    parts: list[str] = [name for name in ("ip", "tcp", "udp") if name in protocols]
     if whole and "tcp" in protocols:
         parts += [f"{_HEADER} >= 20", "tcp[19] >= 0"]
     if whole and "udp" in protocols:

@@ -16,8 +16,9 @@ from typing import Literal
 
 from andon.records.packet import TCP, UDP
 
-from .algebra import field_demand, masked, normal, order, possible_bits
+from .algebra import masked, normal, order
 from .ast import FALSE, TRUE, And, Comparison, Const, Expression, Field, Sum, fields_of, needs_of
+from .bits import field_demand, possible_bits
 from .fields import FIELDS
 from .isolate import Isolated, Sides, isolations, sides
 

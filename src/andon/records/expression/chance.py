@@ -13,8 +13,8 @@ rather too high than too low:
 
 from __future__ import annotations
 
-from .algebra import field_demand
 from .ast import Comparison, Expression, Field, Fn, Key, Or, Sum, Value, fields_of
+from .bits import field_demand
 from .canonical import PREFERENCE, canonical
 from .isolate import isolations, sides
 from .keyed import conjuncts

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .algebra import apply_function, low_mask, normal, possible_bits, rotate_left, shifted
+from .algebra import normal, shifted
 from .ast import WORD, Comparison, Const, Field, Fn, Key, Sum, Value
+from .bits import apply_function, low_mask, possible_bits, rotate_left
 
 
 @dataclass(frozen=True, slots=True)

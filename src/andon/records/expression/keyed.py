@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .algebra import possible_bits
 from .ast import And, Comparison, Expression, ExpressionError, Key, Value, keys_of
+from .bits import possible_bits
 from .isolate import isolations, sides
 
 

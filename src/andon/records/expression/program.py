@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import machine as m
-from .algebra import possible_bits
 from .ast import (
     WORD,
     And,
@@ -28,6 +27,7 @@ from .ast import (
     keys_of,
     needs_of,
 )
+from .bits import possible_bits
 from .fields import FIELDS
 from .keyed import KeyedForm, keyed_form
 

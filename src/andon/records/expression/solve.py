@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .algebra import field_demand, possible_bits
 from .ast import WORD, Comparison, Expression, Field, Or, Value, fields_of, keys_of
+from .bits import field_demand, possible_bits
 from .canonical import canonical, rank
 from .evaluate import execute
 from .fields import FIELDS

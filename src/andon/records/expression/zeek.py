@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from andon.records.packet import TCP, UDP
 
-from .algebra import folded, possible_bits
+from .algebra import folded
 from .ast import And, Comparison, Const, Expression, Field, Fn, Key, NotExpressible, Sum, Value, needs_of
+from .bits import possible_bits
 
 MAX_CHARACTERS = 60_000
 _WORD = "0xffffffff"

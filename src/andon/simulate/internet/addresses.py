@@ -24,7 +24,10 @@ class Space(NamedTuple):
     def all(self) -> np.ndarray:
         """All addresses in order of their index (uint32)."""
         index = np.arange(self.size, dtype=np.int64)
-        return self.bases[index >> self.granule] | (index & ((1 << self.granule) - 1)).astype(np.uint32)
+        found: np.ndarray = self.bases[index >> self.granule] | (index & ((1 << self.granule) - 1)).astype(
+            np.uint32
+        )
+        return found
 
 
 def space(blocks: tuple[ipaddress.IPv4Network, ...]) -> Space:
@@ -73,10 +76,9 @@ class Sources:
             spread = self._places[self._rng.integers(0, len(self._places), want)]
             high = np.where(self._rng.random(want) < 0.5, crowded, spread)
             fresh = ((high << 16) | self._rng.integers(1, 65535, want)).astype(np.uint32)
-            fresh = fresh[~np.isin(fresh, self._taken)]
-            _, first = np.unique(fresh, return_index=True)
-            fresh = fresh[np.sort(first)]
-            got = np.concatenate([got, fresh[~np.isin(fresh, got)]])
+            fresh = np.unique(fresh)
+            fresh = fresh[~_among(fresh, self._taken)]
+            got = np.concatenate([got, self._rng.permutation(fresh[~_among(fresh, np.sort(got))])])
         got = got[:count]
         self._taken = np.sort(np.concatenate([self._taken, got]))
         return got
@@ -87,6 +89,15 @@ class Sources:
             net = (int(self._rng.choice(self._places)) << 16) | (int(self._rng.integers(0, 256)) << 8)
             first = int(self._rng.integers(1, 256 - count))
             got = np.arange(net + first, net + first + count).astype(np.uint32)
-            if not np.isin(got, self._taken).any():
+            if not _among(got, self._taken).any():
                 self._taken = np.sort(np.concatenate([self._taken, got]))
                 return got
+
+
+def _among(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    """Which ``values`` occur in ``ordered`` (sorted)."""
+    if len(ordered) == 0:
+        return np.zeros(len(values), bool)
+    at = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    found: np.ndarray = ordered[at] == values
+    return found

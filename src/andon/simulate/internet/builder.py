@@ -32,18 +32,44 @@ class Event(NamedTuple):
     detail: str
 
 
-class TruthRow(NamedTuple):
-    """What is true of one (source, family) before a packet is sent."""
+class Group(NamedTuple):
+    """What is true of all sources of a family that use one stack."""
 
-    src: int
     family: str
     kind: str
     purpose: str
     expression: str
     organisation: str
     stack: str
-    hosts: int
-    nat_group: int
+
+
+class TruthRows:
+    """One row per (source, family), laid down before a packet is sent; the row number is in every session."""
+
+    def __init__(self) -> None:
+        self.groups: dict[Group, int] = {}
+        self.count = 0
+        self._parts: list[tuple[np.ndarray, ...]] = []
+
+    def add(
+        self, src: np.ndarray, groups: Sequence[Group], which: np.ndarray, hosts: np.ndarray
+    ) -> np.ndarray:
+        """Rows for sources ``src``, of ``groups[which]``, with so many hosts behind each; returns row numbers."""
+        numbers = np.array([self.groups.setdefault(g, len(self.groups)) for g in groups], np.int32)
+        self._parts.append((src.astype(np.uint32), numbers[which], hosts.astype(np.uint8)))
+        self.count += len(src)
+        return np.arange(self.count - len(src), self.count)
+
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(source uint32, group number int32, hosts uint8), one per row."""
+        if not self._parts:
+            return np.zeros(0, np.uint32), np.zeros(0, np.int32), np.zeros(0, np.uint8)
+        src, group, hosts = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        return src, group, hosts
+
+    def kinds(self) -> np.ndarray:
+        """Kind of every row (object)."""
+        return np.array([g.kind for g in self.groups], object)[self.columns()[1]]
 
 
 class PortPool:
@@ -80,7 +106,7 @@ class Builder:
     sources: Sources
     pool: PortPool = field(default_factory=PortPool)
     chunks: list[np.ndarray] = field(default_factory=list)
-    truth: list[TruthRow] = field(default_factory=list)
+    truth: TruthRows = field(default_factory=TruthRows)
     relations: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     by_family: dict[str, np.ndarray] = field(default_factory=dict)

@@ -87,7 +87,7 @@ def _write_all(write, data) -> None:  # type: ignore[no-untyped-def]
 def _note_spoofed(population: Population, rows: np.ndarray, spoofed: Spoofed) -> None:
     if population.spoofed.size == 0:
         return
-    mine = rows[np.isin(rows["session"], population.spoofed)]
+    mine = rows[population.sessions["src_mode"][rows["session"]] == s.SPOOFED]
     if len(mine):
         spoofed.add(population.sessions["truth"][mine["session"]], mine["src"], mine["ts"])
 

@@ -88,7 +88,7 @@ class InternetConfig:
 def _blocks(telescope: tuple[str, ...]) -> tuple[ipaddress.IPv4Network, ...]:
     if not telescope:
         raise ValueError("a telescope needs at least one block such as 192.0.2.0/24")
-    blocks = []
+    blocks: list[ipaddress.IPv4Network] = []
     for text in telescope:
         try:
             block = ipaddress.IPv4Network(text)

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from .ordering import stable_order
+
 P = 2**32 + 15
 ORDER = P - 1
 ROOT = 3
@@ -106,7 +108,8 @@ def _table(cofactor: int, order: int) -> Table:
 
 def _look_up(table: Table, values: np.ndarray) -> np.ndarray:
     powers, exponents = table
-    return exponents[np.searchsorted(powers, values)]
+    found: np.ndarray = exponents[np.searchsorted(powers, values)]
+    return found
 
 
 # ZMap's default blocklist (its blocklist.conf) as first address and size. Its index of allowed addresses is built of
@@ -121,7 +124,7 @@ _BLOCKED = (
 
 def elements(addresses: np.ndarray, blocklist: bool) -> np.ndarray:
     """Group elements (uint64) at which ZMap probes ``addresses`` (uint32): one more than their index."""
-    x = addresses.astype(np.uint64)
+    x: np.ndarray = addresses.astype(np.uint64)
     if blocklist:
         for first, size in _BLOCKED:
             x = x - np.where(addresses >= np.uint32(first), np.uint64(size), np.uint64(0))
@@ -166,6 +169,6 @@ def visits(
     thread = positions // piece
     mine = np.flatnonzero((thread >= shard * threads) & (thread < (shard + 1) * threads))
     steps = positions[mine] % piece - int(begin * piece)
-    order = np.argsort(steps, kind="stable")
-    order = order[np.searchsorted(steps[order], 0) :]
+    ahead = np.flatnonzero(steps >= 0)
+    order = ahead[stable_order(steps[ahead])]
     return mine[order], steps[order]

@@ -7,7 +7,7 @@ import numpy as np
 from . import session as s
 from .addresses import Space
 from .apportion import SECOND, activity, apportion
-from .builder import Builder, Event, TruthRow, calm_retries, fill
+from .builder import Builder, Event, Group, calm_retries, fill
 from .family import Bursts, Change, Family, Growth, InStep
 from .session import SESSION
 from .solve import is_udp
@@ -126,18 +126,11 @@ def _apply(b: Builder, change: Change, rows: np.ndarray, rng: np.random.Generato
 
 
 def _truth_rows(b: Builder, family: Family, addresses: np.ndarray, hosts: np.ndarray) -> np.ndarray:
-    first = len(b.truth)
     tools = [TOOLS[family.tool], *(TOOLS[c.tool] for c in family.changes if c.tool)]
     # A family that changes its tool has no relation that all of its packets satisfy.
     expression = family.relation or (tools[0].expression if len({t.expression for t in tools}) == 1 else "")
-    for i, (address, behind) in enumerate(zip(addresses.tolist(), hosts.tolist(), strict=True)):
-        b.truth.append(
-            TruthRow(
-                address, family.name, family.kind, family.purpose, expression, family.organisation, family.tool,
-                behind, first + i if behind > 1 else -1,
-            )
-        )  # fmt: skip
-    return np.arange(first, first + len(addresses))
+    group = Group(family.name, family.kind, family.purpose, expression, family.organisation, family.tool)
+    return b.truth.add(addresses, [group], np.zeros(len(addresses), np.int64), hosts)
 
 
 def _family_events(b: Builder, family: Family, rows: np.ndarray) -> None:

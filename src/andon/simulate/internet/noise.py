@@ -12,7 +12,7 @@ import numpy as np
 
 from . import session as s
 from .apportion import SECOND, apportion
-from .builder import CONTAMINATED, Builder, TruthRow, calm_retries, fill
+from .builder import CONTAMINATED, Builder, Group, calm_retries, fill
 from .session import SESSION
 from .tools import STACKS, TOOLS
 
@@ -57,8 +57,8 @@ def _zipf(
     return rng.choice(ranked, size, p=share / share.sum())
 
 
-def _ordinary(b: Builder, rows: np.ndarray, rng: np.random.Generator, tcp_only: bool) -> list[str]:
-    """Header behaviour, ports and targets of ordinary hosts; returns the name of each row's stack."""
+def _ordinary(b: Builder, rows: np.ndarray, rng: np.random.Generator, tcp_only: bool) -> np.ndarray:
+    """Header behaviour, ports and targets of ordinary hosts; returns the number of each row's stack."""
     n = len(rows)
     names = list(STACKS)
     stack = rng.choice(len(names), n, p=np.array(list(STACKS.values())) / sum(STACKS.values()))
@@ -88,7 +88,11 @@ def _ordinary(b: Builder, rows: np.ndarray, rng: np.random.Generator, tcp_only: 
         one = rng.random(n) < ONE_TARGET_SHARE
         rows["dst_off"][one] = rng.integers(0, b.space.size, int(one.sum()))
         rows["dst_len"][one] = 1
-    return [names[i] for i in stack.tolist()]
+    return stack
+
+
+def _groups(family: str) -> list[Group]:
+    return [Group(family, "noise", "none", "", "", stack) for stack in STACKS]
 
 
 def add_noise(b: Builder, packets: int) -> None:
@@ -100,7 +104,6 @@ def add_noise(b: Builder, packets: int) -> None:
     n = min(packets, b.config.noise_sources or max(1, packets // 36))
     rows = np.zeros(n, SESSION)
     rows["src"] = b.sources.draw(n)
-    rows["truth"] = len(b.truth) + np.arange(n)
     rows["n"] = 1 + apportion(np.exp(rng.normal(0, SPREAD, n)), packets - n, rng)
     rows["start"], rows["end"] = begin, end
     brief = np.flatnonzero((rng.random(n) < BRIEF_SHARE) & (rows["n"] < 500))
@@ -110,12 +113,9 @@ def add_noise(b: Builder, packets: int) -> None:
     )
     rows["end"][brief] = np.minimum(rows["start"][brief] + lasts.astype(np.int64), end)
     stacks = _ordinary(b, rows, rng, tcp_only=False)
+    rows["truth"] = b.truth.add(rows["src"], _groups("noise"), stacks, np.ones(n))
     calm_retries(rows)
     b.chunks.append(rows)
-    b.truth.extend(
-        TruthRow(src, "noise", "noise", "none", "", "", stack, 1, -1)
-        for src, stack in zip(rows["src"].tolist(), stacks, strict=True)
-    )
 
 
 def add_contamination(b: Builder, packets: int) -> None:
@@ -124,7 +124,7 @@ def add_contamination(b: Builder, packets: int) -> None:
         return
     rng = b.rng("foreign packets")
     sessions = np.concatenate(b.chunks)
-    scanning = np.array([row.kind in CONTAMINATED for row in b.truth], bool)[sessions["truth"]]
+    scanning = np.isin(b.truth.kinds(), CONTAMINATED)[sessions["truth"]]
     sessions = sessions[scanning]
     sources, place = np.unique(sessions["src"], return_inverse=True)
     own = np.bincount(place, sessions["n"])
@@ -136,11 +136,7 @@ def add_contamination(b: Builder, packets: int) -> None:
     kept = counts > 0
     rows = np.zeros(int(kept.sum()), SESSION)
     rows["src"], rows["n"], rows["start"], rows["end"] = sources[kept], counts[kept], start[kept], end[kept]
-    rows["truth"] = len(b.truth) + np.arange(len(rows))
     stacks = _ordinary(b, rows, rng, tcp_only=True)
+    rows["truth"] = b.truth.add(rows["src"], _groups(ORDINARY), stacks, np.ones(len(rows)))
     calm_retries(rows)
     b.chunks.append(rows)
-    b.truth.extend(
-        TruthRow(src, ORDINARY, "noise", "none", "", "", stack, 1, -1)
-        for src, stack in zip(rows["src"].tolist(), stacks, strict=True)
-    )

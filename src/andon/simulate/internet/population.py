@@ -9,7 +9,7 @@ import numpy as np
 from . import session as s
 from .addresses import Sources, Space, space
 from .apportion import apportion
-from .builder import CONTAMINATED, Builder, Event, TruthRow
+from .builder import CONTAMINATED, Builder, Event, TruthRows
 from .catalogue import default_families
 from .config import InternetConfig
 from .layout import add_family
@@ -25,7 +25,7 @@ class Population:
     space: Space
     sessions: np.ndarray
     ports: np.ndarray
-    truth: list[TruthRow]
+    truth: TruthRows
     relations: list[str]
     events: list[Event]
     spoofed: np.ndarray  # sessions that make up their sources
@@ -42,7 +42,7 @@ def populate(config: InternetConfig) -> Population:
     weights = np.array([f.weight for f in families])
     totals = apportion(weights, config.packets - noise, rng)
     scanning = np.array([f.kind in CONTAMINATED for f in families], bool)
-    foreign = round(config.contamination * int(totals[scanning].sum())) if len(families) else 0
+    foreign = round(config.contamination * int(totals[scanning].sum())) if families else 0
     if foreign:
         totals[scanning] -= apportion(totals[scanning], foreign, rng)
     for f, total in zip(families, totals.tolist(), strict=True):

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from . import session as s
-from .builder import Event, TruthRow
+from .builder import Event, Group
 from .population import Population
 
 _TIME: Final = pa.timestamp("ns", tz="UTC")
@@ -87,34 +87,32 @@ class Spoofed:
 def truth_table(population: Population, planned: np.ndarray, spoofed: Spoofed) -> pa.Table:
     """The truth after all packets are sent; ``planned`` are the sessions' packets before."""
     sessions = population.sessions
-    rows = population.truth
+    source, group, hosts = population.truth.columns()
     sent = planned - sessions["n"]
     own = sessions["src_mode"] == s.OWN_ADDRESS
     place = sessions["truth"].astype(np.int64)
-    packets = np.bincount(place[own], sent[own], minlength=len(rows)).astype(np.int64)
-    first = np.full(len(rows), np.iinfo(np.int64).max)
-    last = np.zeros(len(rows), np.int64)
+    packets = np.bincount(place[own], sent[own], minlength=len(source)).astype(np.int64)
+    first = np.full(len(source), np.iinfo(np.int64).max)
+    last = np.zeros(len(source), np.int64)
     alive = own & (sent > 0)
     np.minimum.at(first, place[alive], sessions["first"][alive])
     np.maximum.at(last, place[alive], sessions["last"][alive])
     kept = np.flatnonzero(packets)
     row, src, count, begin, end = spoofed.rows()
     where = np.concatenate([kept, row])
-    src = np.concatenate([np.array([r.src for r in rows], np.uint32)[kept], src])
+    src = np.concatenate([source[kept], src])
     packets = np.concatenate([packets[kept], count])
     _, same = np.unique(src, return_inverse=True)
     total = np.bincount(same, packets).astype(np.int64)[same]
-    ports, offsets = _ports_of(population, len(rows))
+    ports, offsets = _ports_of(population, len(source))
     sizes = np.diff(offsets)[where]
     starts = np.repeat(offsets[:-1][where], sizes)
     steps = np.arange(len(starts)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     lists = pa.ListArray.from_arrays(
         pa.array(np.r_[0, np.cumsum(sizes)].astype(np.int32)), pa.array(ports[starts + steps])
     )
-    text = {
-        name: _texts(rows, where, name)
-        for name in ("family", "kind", "purpose", "expression", "organisation", "stack")
-    }
+    groups = list(population.truth.groups)
+    text = {name: _texts(groups, group[where], name) for name in Group._fields}
     return pa.table(
         {
             "src": src,
@@ -127,8 +125,8 @@ def truth_table(population: Population, planned: np.ndarray, spoofed: Spoofed) -
             "first": pa.array(np.concatenate([first[kept], begin]), _TIME),
             "last": pa.array(np.concatenate([last[kept], end]), _TIME),
             "ports": lists,
-            "hosts": np.array([r.hosts for r in rows], np.uint8)[where],
-            "nat_group": np.array([r.nat_group for r in rows], np.int32)[where],
+            "hosts": hosts[where],
+            "nat_group": np.where(hosts[where] > 1, where, -1).astype(np.int32),
             "organisation": text["organisation"],
             "stack": text["stack"],
         },
@@ -136,11 +134,9 @@ def truth_table(population: Population, planned: np.ndarray, spoofed: Spoofed) -
     )
 
 
-def _texts(rows: Sequence[TruthRow], where: np.ndarray, name: str) -> pa.Array:
-    codes: dict[str, int] = {}
-    number = np.array([codes.setdefault(getattr(r, name), len(codes)) for r in rows], np.int32)
-    values = pa.array(list(codes), pa.string())
-    return pa.DictionaryArray.from_arrays(pa.array(number[where]), values).cast(pa.string())
+def _texts(groups: Sequence[Group], which: np.ndarray, name: str) -> pa.Array:
+    values = pa.array([getattr(g, name) for g in groups], pa.string())
+    return pa.DictionaryArray.from_arrays(pa.array(which), values).cast(pa.string())
 
 
 def _ports_of(population: Population, rows: int) -> tuple[np.ndarray, np.ndarray]:

@@ -388,8 +388,8 @@ def rest_finding(rest: list[Victim], view: View) -> Finding:
         title=f"{len(rest):,} more victims of floods from randomly forged addresses",
         statement=(
             f"{len(rest):,} more addresses answered randomly forged packets, {packets:,} answers in all, each fewer"
-            f" than the {view.rules.most_findings} victims reported one by one; the largest is {dotted(most.address)} with"
-            f" {most.packets:,}. All are in the table of victims.{view.left_out}"
+            f" than the {view.rules.most_findings} victims reported one by one; the largest is {dotted(most.address)}"
+            f" with {most.packets:,}. All are in the table of victims.{view.left_out}"
         ),
         subject=("backscatter", "further victims"),
         first_seen=min(int(victim.episodes.first.min()) for victim in rest),

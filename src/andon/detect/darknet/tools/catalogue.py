@@ -57,6 +57,7 @@ class Signature:
     trust_without_also: float = 0.0
     min_ports: int = 0
     trust_by_ports: float = 0.0
+    compare: str = ""
     guard_bits: float = 0.0
     vary: tuple[str, ...] = ()
     specific: tuple[str, ...] = ()
@@ -178,7 +179,7 @@ def _signature(tool: str, item: Mapping[str, Any], counts: dict[str, int]) -> Si
             given[key] = tuple(given.get(key, ()))
         number = counts[scope]
         made = Signature(tool=tool, number=number, scope=scope, lane=lane, identity=identity, **given)
-        for text in (made.guard, made.relation, made.also or "0 == 0"):
+        for text in (made.guard, made.relation, made.also or "0 == 0", made.compare or "0 == 0"):
             _check_scope(made, parse(text), text == made.relation)
     except (KeyError, TypeError, ValueError, ExpressionError) as error:
         raise CatalogueError(f"tool {tool}: {error}") from error

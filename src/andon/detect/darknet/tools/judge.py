@@ -19,14 +19,15 @@ import numpy as np
 from andon.detect.darknet.tools.catalogue import Signature
 from andon.detect.darknet.tools.chance import distinct_hits, expected_by_chance, log2_choose, log_tail
 from andon.detect.darknet.tools.summary import SAMPLE, ToolsSummary
-from andon.records.expression import ast, machine
+from andon.records.expression import ast, compile_program, evaluate, machine, parse
 from andon.records.expression.evaluate import execute
 from andon.records.expression.program import Code, Emitter
-from andon.records.packet import IPV4, TCP
+from andon.records.packet import IPV4, SYN, TCP
 from andon.sketch.hashing import mix64_array, unmix64_array
 from andon.sketch.rows import KeyedRows
 
 EVIDENCE_BITS = 40.0
+_LEAST_ORDINARY = 30  # sources to compare with
 _FREE = np.uint64(0xFFFFFFFFFFFFFFFF)
 _FIELD_COLUMN = {
     "ip.dst": "dst",
@@ -104,8 +105,8 @@ def judge_global(signature: Signature, summary: ToolsSummary, budget: float, lea
     if signature.min_ports:
         ports = np.bitwise_count(columns["ports"]).astype(np.int64)
         by_ports = ~named & (ports >= signature.min_ports) & (tried >= signature.min_ports)
-        trust[by_ports] = signature.trust_by_ports
-        named |= by_ports
+        trust[by_ports] = _trust_in_ports(signature, summary, budget)
+        named |= by_ports & (trust > 0.0)
     certainty = 1.0 - np.minimum(1.0, np.exp(tail + math.log(tested)))
     certainty = np.where(tail <= limit, certainty, 1.0)
     return Judged(
@@ -135,6 +136,35 @@ def _constant_by_chance(summary: ToolsSummary) -> float:
     return constant / 65535.0
 
 
+def _trust_in_ports(signature: Signature, summary: ToolsSummary, budget: float) -> float:
+    """How likely a source that passes the guard and reaches ``min_ports`` is more than an ordinary host: 0 where
+    hosts that pass the guard reach as many ports no more often than those that pass ``compare``.
+
+    With f and q the shares of sources with that many ports in the two groups, a part (f - q) / (1 - q) of the
+    first group must be something else; that is (f - q) / (f (1 - q)) of its sources with many ports."""
+    sample = _Sample(summary.others, summary.key)
+    inside, ordinary = (
+        _many_ports(sample, signature, signature.guard),
+        _many_ports(sample, signature, signature.compare),
+    )
+    if len(ordinary) < _LEAST_ORDINARY:
+        return signature.trust_by_ports
+    common = (np.count_nonzero(ordinary) + 1) / (len(ordinary) + 2)
+    common += 2.33 * math.sqrt(common * (1.0 - common) / len(ordinary))  # not too low with 99 % confidence
+    many, count = int(np.count_nonzero(inside)), len(inside)
+    if common >= 1.0 or log_tail(np.array([max(1, count)]), np.array([many]), common)[0] > math.log(budget):
+        return 0.0
+    share = many / count
+    return min(signature.trust, (share - common) / (share * (1.0 - common)))
+
+
+def _many_ports(sample: _Sample, signature: Signature, group: str) -> np.ndarray:
+    """For each source with ``min_ports`` sampled packets in the group: whether they went to as many ports."""
+    member = sample.valid & evaluate(compile_program(parse(group)), sample.flat()).reshape(sample.valid.shape)
+    ports = _distinct(member, [sample.columns["dst_port"]])
+    return np.asarray(ports[member.sum(axis=1) >= signature.min_ports] >= signature.min_ports)
+
+
 class _Sample:
     """A sample table as columns of shape (sources, SAMPLE); ``valid`` tells used places."""
 
@@ -160,6 +190,13 @@ class _Sample:
             "tcp_window": ((others >> np.uint64(16)) & low16).astype(np.uint16).reshape(shape),
             "ip_id": (others & low16).astype(np.uint16).reshape(shape),
         }
+
+    def flat(self) -> dict[str, np.ndarray]:
+        """The columns for evaluation, one row per place; every place as a TCP SYN packet."""
+        rows = {name: array.reshape(-1) for name, array in self.columns.items()}
+        rows["layers"] = np.full(self.valid.size, IPV4 | TCP, np.uint8)
+        rows["tcp_flags"] = np.full(self.valid.size, SYN, np.uint8)
+        return rows
 
 
 def value_code(signature: Signature) -> Code:
@@ -210,9 +247,7 @@ def judge_session(signature: Signature, code: Code, summary: ToolsSummary, budge
 def _session_part(signature: Signature, code: Code, rows: KeyedRows, key: int, budget: float) -> Judged:
     sample = _Sample(rows, key)
     shape = sample.valid.shape
-    flat = {name: array.reshape(-1) for name, array in sample.columns.items()}
-    flat["layers"] = np.full(sample.valid.size, IPV4 | TCP, np.uint8)
-    values = execute(code, flat, values=True)[1].reshape(shape)
+    values = execute(code, sample.flat(), values=True)[1].reshape(shape)
     same = (values[:, :, None] == values[:, None, :]) & sample.valid[:, :, None] & sample.valid[:, None, :]
     leader = same.sum(axis=2).argmax(axis=1) if shape[0] else np.empty(0, np.int64)
     group = same[np.arange(shape[0]), leader]

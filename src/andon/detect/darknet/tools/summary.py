@@ -67,8 +67,9 @@ class ToolsSummary:
         many_ports: int,
         explains: int,
     ) -> None:
-        """Take in one batch. ``marks`` are the answers of ``Catalogue.bundle``; ``explains`` masks the hit bits
-        of signatures that explain a packet; ``identity`` is one mask of ``IDENTITY`` per signature; ``many_ports`` has a bit for each that counts ports."""
+        """Take in one batch. ``marks`` are the answers of ``Catalogue.bundle``, ``explains`` masks the hit bits of
+        signatures that explain a packet, ``identity`` has one mask of ``IDENTITY`` per signature, ``many_ports``
+        a bit for each that counts ports."""
         source, salt = columns["src"], np.uint64(self.key)
         count_lanes(marks, source, self.lanes[0].cells, self.lanes[1].cells, salt, self.packets)
         at = 0
@@ -76,7 +77,8 @@ class ToolsSummary:
             rows = self.hits
             at, rows.used = record_hits(
                 at, marks, source, columns["dst"], columns["tcp_seq"], columns["src_port"], columns["dst_port"],
-                columns["ip_id"], columns["ts"], identity, np.uint32(many_ports), rows.keys, rows.used, rows.room, rows.level, salt,
+                columns["ip_id"], columns["ts"], identity, np.uint32(many_ports),
+                rows.keys, rows.used, rows.room, rows.level, salt,
                 rows.columns["counts"], rows.columns["times"], rows.columns["ports"], rows.columns["distinct"],
                 self.totals, self.ports,
             )  # fmt: skip

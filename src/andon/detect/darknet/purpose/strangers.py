@@ -1,0 +1,117 @@
+"""Sources in step with strangers: many unrelated networks that start and stop a port together.
+
+Bots of one controller wake and stop together; independent scanners do not. The span observed is cut into at most
+144 bins of at least 30 seconds; a source is a point (bin of its first packet, bin of its last). For each lowest
+port with enough sources, the number of points in a window of 3 x 3 bins is compared with the number under
+independence: the ordinary rate of births on this port (running median over 17 bins, so that a burst does not
+raise what it is compared with) times the share of its sources with such a lifetime. Sources that were there when
+the observation began or ended are compared in the one direction that was seen.
+
+A window stands out if Chernoff's bound on the Poisson tail is below 10^-6 over all windows looked at, it holds
+three times what was expected, and its sources are in at least eight /16, numbering at least half of the sources:
+a survey that scans from one block in step is no crowd of strangers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from andon.detect.darknet.purpose.profile import Sources
+
+_BINS = 144
+_SHORTEST_BIN = 30  # seconds
+_LEAST_PACKETS = 4
+_LEAST_NETWORKS = 8
+_MOST_PORTS = 1000
+_RATIO = 3.0
+_CHANCE = 1e-6
+_HALF_MEDIAN = 8  # bins to either side
+
+
+def in_step(sources: Sources, begin: int, end: int) -> np.ndarray:
+    """How many strangers each source is in step with (int64, 0: none); ``begin`` and ``end`` are the first and
+    last second of the day with traffic."""
+    found = np.zeros(len(sources), np.int64)
+    length = max(end - begin, 1)
+    bins = int(min(_BINS, length // _SHORTEST_BIN))
+    if bins < 12:
+        return found  # too short to tell waking from the start of the capture
+    width = length / bins
+    able = np.flatnonzero(sources.packets >= _LEAST_PACKETS)
+    born = np.clip((sources.first[able] - begin) / width, 0, bins - 1).astype(np.int64)
+    gone = np.clip((sources.last[able] - begin) / width, 0, bins - 1).astype(np.int64)
+    short = gone - born < 2  # a burst of a few minutes has no waking and stopping of its own
+    able, born, gone = able[~short], born[~short], gone[~short]
+    if not len(able):
+        return found
+    port = sources.low[able]
+    ports, group, size = np.unique(port, return_inverse=True, return_counts=True)
+    common = np.argsort(-size, kind="stable")[:_MOST_PORTS]
+    common = common[size[common] >= _LEAST_NETWORKS]
+    tests = len(common) * bins * bins
+    for number in common:
+        rows = np.flatnonzero(group == number) if len(ports) > 1 else np.arange(len(able))
+        crowd = _crowds(born[rows], gone[rows], sources.address[able[rows]] >> 16, bins, tests)
+        found[able[rows]] = crowd
+    return found
+
+
+def _ordinary(counts: np.ndarray) -> np.ndarray:
+    """Ordinary number per bin: running median, but at least the mean without the fullest tenth, and 1/2."""
+    padded = np.pad(counts, _HALF_MEDIAN, mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _HALF_MEDIAN + 1)
+    trimmed = np.sort(counts)[: max(1, len(counts) * 9 // 10)].mean()
+    return np.asarray(np.maximum(np.median(windows, axis=1), max(float(trimmed), 0.5)))
+
+
+def _sum3(values: np.ndarray) -> np.ndarray:
+    """Sums over three neighbours along the last axis."""
+    padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(1, 1)])
+    return np.asarray(padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:])
+
+
+def _crowds(born: np.ndarray, gone: np.ndarray, network: np.ndarray, bins: int, tests: int) -> np.ndarray:
+    """For sources of one port: the size of the crowd each is in, 0 if none."""
+    there, staying = born <= 1, gone >= bins - 2  # when the observation began, when it ended
+    cells = np.zeros((bins, bins))
+    np.add.at(cells, (born, gone), 1)
+    window = _sum3(_sum3(cells).T).T
+    births = _sum3(_ordinary(np.bincount(born[~there], minlength=bins).astype(float)))
+    deaths = _sum3(_ordinary(np.bincount(gone[~staying], minlength=bins).astype(float)))
+    whole = ~there & ~staying
+    lifetime = np.bincount((gone - born)[whole], minlength=bins) / max(int(whole.sum()), 1)
+    lasting = _sum3(lifetime)
+    crowd = np.zeros(len(born), np.int64)
+    threshold = np.log(tests / _CHANCE)
+    # Each source looks at the window around its own point.
+    expected = np.where(
+        whole,
+        births[born] * lasting[np.clip(gone - born, 0, bins - 1)],
+        np.where(staying & ~there, births[born], deaths[gone]),
+    )
+    seen = np.where(
+        whole,
+        window[born, gone],
+        np.where(
+            staying & ~there,
+            _sum3(np.bincount(born[staying & ~there], minlength=bins).astype(float))[born],
+            _sum3(np.bincount(gone[there & ~staying], minlength=bins).astype(float))[gone],
+        ),
+    )
+    seen[there & staying] = 0  # present throughout: nothing to be seen
+    with np.errstate(divide="ignore", invalid="ignore"):
+        surprise = seen * np.log(seen / expected) - seen + expected
+    out = np.flatnonzero((seen >= _LEAST_NETWORKS) & (seen >= _RATIO * expected) & (surprise >= threshold))
+    case = np.where(whole, 0, np.where(staying, 1, 2))
+    point = (case * bins + np.where(case == 2, 0, born)) * bins + np.where(case == 1, 0, gone)
+    for value in np.unique(point[out]):
+        at = int(np.flatnonzero(point == value)[0])
+        near = case == case[at]
+        if case[at] != 2:
+            near &= np.abs(born - born[at]) <= 1
+        if case[at] != 1:
+            near &= np.abs(gone - gone[at]) <= 1
+        networks = len(np.unique(network[near]))
+        if networks >= _LEAST_NETWORKS and 2 * networks >= near.sum():
+            crowd[point == value] = near.sum()
+    return crowd
