@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from backscatter_traffic import (
-    ACK, DARK, RST, SECOND, START, classes_of, concluded, flood_answers, joined, packets, scans,
+    ACK,
+    DARK,
+    RST,
+    SECOND,
+    START,
+    classes_of,
+    concluded,
+    flood_answers,
+    joined,
+    packets,
+    scans,
 )  # fmt: skip
 
 from andon.detect.darknet.backscatter.thresholds import thresholds

@@ -102,7 +102,7 @@ def rows_of(columns):
 
 
 def random_columns(rng, rows, layers=(1, 5, 5, 5, 9, 17, 2, 2 | 4, 65, 129)):
-    """Packets whose fields are uniform in one half and small or equal to each other in the other, so that things meet."""
+    """Packets: half of them uniform, half with small values that are equal across fields, so that things meet."""
     columns = {}
     small = rng.random(rows) < 0.5
     base = rng.integers(0, 4, rows)

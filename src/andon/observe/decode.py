@@ -125,7 +125,7 @@ def _start(p: int, cap: int, link: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def _network(p: int, cap: int, link: int) -> tuple[int, int, int, int]:
+def network(p: int, cap: int, link: int) -> tuple[int, int, int, int]:
     """(offset of the IP header, 4 or 6 or minus a reason, number of VLAN tags, outermost VLAN id)."""
     o, et = _start(p, cap, link)
     tags = 0
@@ -217,7 +217,7 @@ def decode(
     p: int, cap: int, wire: int, link: int, ts: int, row: int, arena: int, v6: int, full: int
 ) -> int:
     """Write one frame into row ``row`` of the arenas; 0 if a row was written, else the reason's number."""
-    o, version, tags, vlan = _network(p, cap, link)
+    o, version, tags, vlan = network(p, cap, link)
     if version < 0:
         return -version
     src = 0

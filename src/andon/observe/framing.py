@@ -19,11 +19,11 @@ from andon.observe.load import be16, be32, le16, le32
 # Positions in the state array. Set by Python:
 SWAPPED, NG, MULTIPLY, LINK, MAX_CAPTURED, FRACTION_LIMIT, FULL, TRANSPORTS = range(8)
 # Kept by the kernels:
-POS, ROW, BEGUN, FIRST_TS, LAST_TS, PREVIOUS, BAD_FRACTION, V6_ROWS = range(8, 16)
-STATE_SIZE: Final = 16
+POS, ROW, BEGUN, FIRST_TS, LAST_TS, PREVIOUS, BAD_FRACTION, V6_ROWS, FRAME = range(8, 17)
+STATE_SIZE: Final = 17
 
 # Why a kernel came back.
-BATCH_FULL, NEED, DAMAGE, HEADER_BLOCK = range(4)
+BATCH_FULL, NEED, DAMAGE, HEADER_BLOCK, ENDED, FRAGMENT = range(6)
 
 # Columns of the interface table: link type, kind of resolution (0: multiply, 1: divide, 2: power of two), its
 # operand, offset in nanoseconds, snap length.
@@ -57,6 +57,27 @@ def ticks_to_ns(high: int, low: int, kind: int, operand: int) -> int:
         ticks = (ticks >> (operand - 30)) & ((1 << (94 - operand)) - 1)
         operand = 30
     return (ticks >> operand) * 1_000_000_000 + (((ticks & ((1 << operand) - 1)) * 1_000_000_000) >> operand)
+
+
+@njit(cache=True, nogil=True)
+def record(base: int, pos: int, end: int, state: Any) -> tuple[int, int, int, int, int, int, int]:
+    """One pcap record, as ``block`` gives one of pcapng."""
+    if pos + 16 > end:
+        return NEED, 0, 0, 0, 0, 0, pos
+    h = base + pos
+    swapped = state[SWAPPED]
+    sec = word(h, swapped)
+    fraction = word(h + 4, swapped)
+    cap = word(h + 8, swapped)
+    wire = word(h + 12, swapped)
+    after = pos + 16 + cap
+    # A header of zeros is a hole in the file, as a crash leaves it, not a packet.
+    if cap > state[MAX_CAPTURED] or (cap == 0 and sec == 0 and wire == 0 and fraction == 0):
+        return DAMAGE, 0, 0, 0, 0, 0, pos
+    if after > end:
+        return NEED, 0, 0, 0, 0, 0, pos
+    state[BAD_FRACTION] += fraction >= state[FRACTION_LIMIT]
+    return PACKET, pos + 16, cap, wire, sec * 1_000_000_000 + fraction * state[MULTIPLY], state[LINK], after
 
 
 @njit(cache=True, nogil=True)
@@ -108,3 +129,27 @@ def block(
         return PACKET, pos + 12, cap, wire, 0, interfaces[0, IF_LINK], after
     return OTHER, 0, 0, 0, 0, 0, after
 
+
+
+@njit(cache=True, nogil=True)
+def step(base: int, pos: int, end: int, state: Any, interfaces: Any) -> tuple[int, int, int, int, int, int, int]:
+    """The next packet at or after ``pos``, as ``block`` says it; keeps the times and position in ``state``."""
+    if state[NG]:
+        found = block(base, pos, end, state[SWAPPED], interfaces)
+        while found[0] == OTHER:
+            found = block(base, found[6], end, state[SWAPPED], interfaces)
+        if found[0] != PACKET:
+            # Blocks without packets that were passed stay passed.
+            state[POS] = found[6]
+            return found
+    else:
+        found = record(base, pos, end, state)
+        if found[0] != PACKET:
+            return found
+    if not state[BEGUN]:
+        state[FIRST_TS] = found[4]
+        state[BEGUN] = 1
+    state[LAST_TS] = found[4]
+    state[PREVIOUS] = pos
+    state[POS] = found[6]
+    return found

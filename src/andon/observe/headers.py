@@ -14,18 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from andon.observe import framing as F
-from andon.observe.sources import NotACapture, Source
+from andon.observe.sources import PCAP_MAGICS, PCAPNG_MAGIC, NotACapture, Source
 
 _MAX_CAPTURED: Final = 262_144
 _MOST_CAPTURED: Final = 1 << 20
 _MOST_INTERFACES: Final = 65_536
-_PCAP: Final = {
-    b"\xd4\xc3\xb2\xa1": (0, 1000),
-    b"\xa1\xb2\xc3\xd4": (1, 1000),
-    b"\x4d\x3c\xb2\xa1": (0, 1),
-    b"\xa1\xb2\x3c\x4d": (1, 1),
-}
-_PCAPNG: Final = b"\x0a\x0d\x0d\x0a"
 _OPT_TSRESOL, _OPT_TSOFFSET = 9, 14
 
 
@@ -70,9 +63,9 @@ def file_header(source: Source) -> Section:
     head = _bytes(source, 0, 24)
     if not head:
         raise NotACapture(source.trouble or "the input is empty")
-    if head[:4] == _PCAPNG:
+    if head[:4] == PCAPNG_MAGIC:
         return Section(ng=True, swapped=0)
-    known = _PCAP.get(head[:4])
+    known = PCAP_MAGICS.get(head[:4])
     if known is None:
         raise NotACapture(f"not a capture: it begins with {head[:4].hex(' ')}, which is no pcap or pcapng magic")
     if len(head) < 24:
@@ -92,7 +85,7 @@ def file_header(source: Source) -> Section:
 def section_block(source: Source, pos: int, section: Section) -> Section | None:
     """The section header block at ``pos``; None if it is another block or damaged."""
     head = _bytes(source, pos, 12)
-    if head[:4] != _PCAPNG:
+    if head[:4] != PCAPNG_MAGIC:
         return None
     magic = head[8:12]
     if magic == b"\x4d\x3c\x2b\x1a":

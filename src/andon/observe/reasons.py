@@ -34,6 +34,7 @@ NAMES: Final = (
     "ppp, not ip",
     "unknown interface",
     "other link-layer protocol",
+    "bad ip length",
 )
 NUMBER: Final = {name: number for number, name in enumerate(NAMES)}
 
@@ -53,8 +54,10 @@ LOOPBACK_OTHER: Final = NUMBER["loopback, not ip"]
 PPP_OTHER: Final = NUMBER["ppp, not ip"]
 UNKNOWN_INTERFACE: Final = NUMBER["unknown interface"]
 OTHER_LINK: Final = NUMBER["other link-layer protocol"]
+BAD_LENGTH: Final = NUMBER["bad ip length"]
 ARP: Final = NUMBER["arp"]
-RARP: Final = NUMBER["rarp"]
+RBAD_LENGTH: Final = NUMBER["bad ip length"]
+ARP: Final = NUMBER["rarp"]
 LLDP: Final = NUMBER["lldp"]
 SLOW: Final = NUMBER["slow protocols"]
 IPX: Final = NUMBER["ipx"]

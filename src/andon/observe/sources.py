@@ -24,6 +24,15 @@ CHUNK: Final = 8 << 20
 # File systems with large pages in their cache can map 2 MiB at once, if asked at such an offset.
 _ALIGN: Final = 2 << 20
 
+# First bytes of a pcap -> (byte order turned, nanoseconds of one unit of the fraction).
+PCAP_MAGICS: Final = {
+    b"\xd4\xc3\xb2\xa1": (0, 1000),
+    b"\xa1\xb2\xc3\xd4": (1, 1000),
+    b"\x4d\x3c\xb2\xa1": (0, 1),
+    b"\xa1\xb2\x3c\x4d": (1, 1),
+}
+PCAPNG_MAGIC: Final = b"\x0a\x0d\x0d\x0a"
+
 
 class NotACapture(ValueError):
     """The bytes are not a capture this reader knows (pcap or pcapng, plain or compressed)."""
@@ -173,3 +182,28 @@ def open_source(what: str | os.PathLike[str] | BinaryIO) -> Source:
 def _stream(rewound: _Rewound, closing: Any) -> Source:
     kind = compression(rewound.head)
     return Chunks(decompressor(rewound, kind) if kind else rewound, closing)
+
+
+def sniff(what: str | os.PathLike[str]) -> str:
+    """What a file is, by its first bytes: "pcap", "pcapng" or "unknown", then "+gzip", "+zstd" or "+lz4".
+
+    ``sniff("a.pcap.gz")`` is "pcap+gzip". Raises OSError when the file cannot be read.
+    """
+    with Path(what).open("rb", buffering=0) as file:
+        rewound = _Rewound(file)
+        kind = compression(rewound.head)
+        head = rewound.head
+        if kind:
+            head = b""
+            stream = decompressor(rewound, kind)
+            piece = bytearray(4)
+            try:
+                while len(head) < 4 and (n := stream.readinto(memoryview(piece)[: 4 - len(head)])):
+                    head += piece[:n]
+            except OSError:
+                pass
+    if head in PCAP_MAGICS:
+        name = "pcap"
+    else:
+        name = "pcapng" if head == PCAPNG_MAGIC else "unknown"
+    return f"{name}+{kind}" if kind else name

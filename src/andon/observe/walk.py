@@ -18,7 +18,7 @@ from andon.observe import decode as D
 from andon.observe import framing as F
 from andon.observe import reasons as R
 from andon.observe.columns import ROWS
-from andon.observe.load import be16, be32, be64, le16, le32, le64, opaque, put8, put16, put32, put64, swap32, u8
+from andon.observe.load import be16, be32, be64, le16, le32, le64, opaque, put8, put16, put32, put64, u8
 from andon.records import packet as K
 
 _BETWEEN_RUNS: Final = 32
@@ -173,17 +173,13 @@ def walk(
     column arenas. ``skipped`` counts packets without a row by reason, ``unknown`` those of unknown link types.
     Returns why it stopped (``framing.BATCH_FULL`` ...); ``state`` then tells where.
     """
-    swapped = state[F.SWAPPED]
-    ng = state[F.NG]
     multiply = state[F.MULTIPLY]
-    link = state[F.LINK]
-    max_captured = state[F.MAX_CAPTURED]
     limit = state[F.FRACTION_LIMIT]
     full = state[F.FULL]
     pos = state[F.POS]
     row = state[F.ROW]
     transports = state[F.TRANSPORTS]
-    plain = not ng and not swapped and link == 1
+    plain = not state[F.NG] and not state[F.SWAPPED] and state[F.LINK] == 1
     wait = 0
     status = F.BATCH_FULL
     while row < ROWS:
@@ -204,50 +200,16 @@ def walk(
                     break
             wait = _BETWEEN_RUNS
         wait -= 1
-        if ng:
-            status, at, cap, wire, ts, link, after = F.block(base, pos, end, swapped, interfaces)
-            if status == F.OTHER:
-                pos = after
-                status = F.BATCH_FULL
-                continue
-            if status != F.PACKET:
-                break
-            status = F.BATCH_FULL
-            p = base + at
-        else:
-            h = base + pos
-            if pos + 16 > end:
-                status = F.NEED
-                break
-            sec = le32(h)
-            fraction = le32(h + 4)
-            cap = le32(h + 8)
-            wire = le32(h + 12)
-            if swapped:
-                sec = swap32(sec)
-                fraction = swap32(fraction)
-                cap = swap32(cap)
-                wire = swap32(wire)
-            after = pos + 16 + cap
-            if cap > max_captured or (cap == 0 and sec == 0 and wire == 0 and fraction == 0):
-                status = F.DAMAGE
-                break
-            if after > end:
-                status = F.NEED
-                break
-            state[F.BAD_FRACTION] += fraction >= limit
-            ts = sec * 1_000_000_000 + fraction * multiply
-            p = h + 16
-        if not state[F.BEGUN]:
-            state[F.FIRST_TS] = ts
-            state[F.BEGUN] = 1
-        state[F.LAST_TS] = ts
-        state[F.PREVIOUS] = pos
-        pos = after
+        state[F.POS] = pos
+        what, at, cap, wire, ts, link, _ = F.step(base, pos, end, state, interfaces)
+        pos = state[F.POS]
+        if what != F.PACKET:
+            status = what
+            break
         if link < 0:
             skipped[R.UNKNOWN_INTERFACE] += 1
             continue
-        reason = D.decode(p, cap, wire, link, ts, row, arena, v6, full)
+        reason = D.decode(base + at, cap, wire, link, ts, row, arena, v6, full)
         if reason == R.ROW:
             if full:
                 state[F.V6_ROWS] += (u8(arena + D.LAYERS + row) & K.IPV6) != 0

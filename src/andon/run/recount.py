@@ -122,7 +122,7 @@ def _filled(finding: Finding, wanted: Any, reports: Any, telescope: Telescope | 
                 )
                 if check.tool == "tcpdump"
                 else check.expression,
-                input=tuple(reports[n].path for n in files),
+                input=tuple(sorted(reports[n].path for n in files)),
             )
         evidence.append(replace(item, check=check))
     return finding.with_evidence(tuple(evidence))

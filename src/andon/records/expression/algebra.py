@@ -280,6 +280,9 @@ def _linear(node: Value, demand: int) -> Value:
         if c & (c - 1) == 0:
             n = c.bit_length() - 1
             made = normal(value, demand >> n)
+            down = shifted(made, ">>")
+            if down is not None:
+                return _moved_back(down[0], down[1], n, demand)
             again = _is_linear(made) or (_is_product(made) and made != value)
             return _linear(Sum("<<", (made, Const(n))), demand) if again else _times(made, c)
         if (modulus - c) & (modulus - c - 1):
@@ -293,6 +296,15 @@ def _linear(node: Value, demand: int) -> Value:
         else:
             minus.append(_times(value, modulus - c))
     return _written_out(plus, minus, constant, modulus, demand)
+
+
+def _moved_back(x: Value, down: int, up: int, demand: int) -> Value:
+    """``(x >> down) << up`` as one shift under a mask."""
+    mask = Const(((WORD >> down) << up) & WORD)
+    if up == down:
+        return _conjunction((x, mask), demand)
+    by = Const(abs(up - down))
+    return _conjunction((Sum("<<" if up > down else ">>", (x, by)), mask), demand)
 
 
 def _linear_parts(value: Value) -> list[tuple[Value, int]] | None:

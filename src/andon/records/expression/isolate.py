@@ -38,7 +38,7 @@ class Isolated:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """``left & mask == right & mask``; bits outside the mask are the same (zero) on both sides in the source."""
+    """``left & mask == right & mask``, which says the same as the comparison."""
 
     left: Value
     right: Value
@@ -64,7 +64,9 @@ def sides(comparison: Comparison) -> Sides:
         wanted = mask & (possible_bits(left) | possible_bits(right))
         new_left, new_right = normal(left, wanted), normal(right, wanted)
         if (new_left, new_right, wanted) == (left, right, mask):
-            return Sides(left, right, mask)
+            # Where no mask was taken off, the sides are equal as whole numbers: that undoes sums in only one way.
+            kept = (possible_bits(left) | possible_bits(right)) & ~mask == 0
+            return Sides(left, right, WORD if kept else mask)
         left, right, mask = new_left, new_right, wanted
 
 

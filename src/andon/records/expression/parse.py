@@ -28,7 +28,7 @@ from .ast import (
 from .fields import FIELDS
 
 MAX_CHARACTERS = 4096
-MAX_DEPTH = 32  # nested parentheses and functions
+MAX_DEPTH = 24  # nested parentheses and functions
 MAX_LEAVES = 256  # fields, constants and keys together
 
 _TOKEN = re.compile(

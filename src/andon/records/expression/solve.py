@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .ast import WORD, Comparison, Expression, Field, Or, Value, fields_of, keys_of
+from .ast import FALSE, WORD, Comparison, Expression, Field, Or, Value, fields_of, keys_of
 from .bits import field_demand, possible_bits
 from .canonical import canonical, rank
 from .evaluate import execute
@@ -59,16 +59,16 @@ def solve(expr: Expression, fixed: Collection[str] = ("ip.src", "ip.dst")) -> li
     if {"tcp", "udp"} <= {name.split(".")[0] for name in fields_of(expr)}:
         raise NotSolvable("no packet is both TCP and UDP")
     choices: list[list[Isolated]] = []
-    for part in conjuncts(canonical(expr)):
+    made = canonical(expr)
+    if made == FALSE:
+        raise NotSolvable(f"never true: {expr}")
+    for part in conjuncts(made):
         if isinstance(part, Or):
             raise NotSolvable(f"'or' leaves a choice: {part}")
         if not isinstance(part, Comparison) or part.op == "!=":
             raise NotSolvable(f"only == can be assigned: {part}")
         at = sides(part)
-        decided = at.decided()
-        if decided is False:
-            raise NotSolvable(f"never true: {part}")
-        if decided is None:
+        if at.decided() is None:
             choices.append(_usable(at_part=part, fixed=fixed))
     order = _Search(choices).order()
     return [_assignment(found) for found in order]

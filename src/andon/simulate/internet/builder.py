@@ -69,7 +69,8 @@ class TruthRows:
 
     def kinds(self) -> np.ndarray:
         """Kind of every row (object)."""
-        return np.array([g.kind for g in self.groups], object)[self.columns()[1]]
+        found: np.ndarray = np.array([g.kind for g in self.groups], object)[self.columns()[1]]
+        return found
 
 
 class PortPool:

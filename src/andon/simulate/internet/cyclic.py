@@ -93,7 +93,8 @@ class Logarithms:
         in_small = _look_up(self._small, _raise(x, np.uint64(BIG)))
         # Chinese remainder: l = b + BIG * ((s - b) / BIG modulo SMALL)
         step = ((in_small - in_big) % SMALL * _INVERSE_BIG) % SMALL
-        return (in_big + BIG * step).astype(np.uint64)
+        found: np.ndarray = (in_big + BIG * step).astype(np.uint64)
+        return found
 
 
 Table = tuple[np.ndarray, np.ndarray]
@@ -154,7 +155,8 @@ class Scan:
     def positions(self, logs: np.ndarray, logarithms: Logarithms) -> np.ndarray:
         """How many steps after its start the run reaches elements with these base-3 logarithms (int64)."""
         of_generator = int(logarithms.of(np.array([self.generator], np.uint64))[0])
-        return _times(logs, np.uint64(pow(of_generator, -1, ORDER)), np.uint64(self.offset))
+        found: np.ndarray = _times(logs, np.uint64(pow(of_generator, -1, ORDER)), np.uint64(self.offset))
+        return found
 
 
 def visits(

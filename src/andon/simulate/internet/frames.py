@@ -7,6 +7,7 @@ and payloads bring their sum from a table. Timestamps are in microseconds, which
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -40,7 +41,8 @@ def write(rows, order, opt_words, opt_len, opt_sum, opt_clock, pay_of_port, pay_
         src = np.int64(r.src)
         dst = np.int64(r.dst)
         salt = np.int64(r.salt)
-        pay = 0
+        pay: Any = 0
+        body: Any = 0
         if r.kind == s.TCP:
             olen = np.int64(opt_len[r.options])
             body = 20 + olen
@@ -55,7 +57,7 @@ def write(rows, order, opt_words, opt_len, opt_sum, opt_clock, pay_of_port, pay_
         else:
             body = 8 + ERROR_QUOTE
             proto = 1
-        total = 20 + body
+        total: Any = 20 + body
         usec = np.int64(r.ts) // 1000
         put32le(at, usec // 1000000)
         put32le(at + 4, usec % 1000000)
@@ -129,7 +131,7 @@ def write(rows, order, opt_words, opt_len, opt_sum, opt_clock, pay_of_port, pay_
                 put32(at + 4, salt)
                 total = head + (salt >> 16) + (salt & 0xFFFF)
                 for j in range(8, body, 2):
-                    word = ((j + 0x58) << 8) | (j + 0x59)
+                    word: Any = ((j + 0x58) << 8) | (j + 0x59)
                     put16(at + j, word)
                     total += word
             else:
@@ -143,7 +145,7 @@ def write(rows, order, opt_words, opt_len, opt_sum, opt_clock, pay_of_port, pay_
                 put16(q + 4, quoted_id)
                 put16(q + 6, 0)
                 put16(q + 8, 0x3906)
-                inner = _fold(0x4500 + 40 + quoted_id + 0x3906 + quoted_ends)
+                inner: Any = _fold(0x4500 + 40 + quoted_id + 0x3906 + quoted_ends)
                 put16(q + 10, inner)
                 put32(q + 12, dst)
                 put32(q + 16, src)

@@ -150,14 +150,16 @@ def _ports_of(population: Population, rows: int) -> tuple[np.ndarray, np.ndarray
     )
     sizes = spans[:, 2]
     at = np.repeat(spans[:, 1], sizes) + np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    pairs = np.unique(np.repeat(spans[:, 0], sizes) << 16 | population.ports[at].astype(np.int64))
+    pairs = np.sort(np.repeat(spans[:, 0], sizes) << 16 | population.ports[at].astype(np.int64))
+    pairs = pairs[np.r_[True, pairs[1:] != pairs[:-1]]] if len(pairs) else pairs
     offsets = np.searchsorted(pairs, np.arange(rows + 1) << 16)
     return (pairs & 0xFFFF).astype(np.uint16), offsets
 
 
 def event_table(events: Sequence[Event]) -> pa.Table:
-    """Events in order of time."""
-    columns = list(zip(*events, strict=True)) if events else [[] for _ in EVENT_SCHEMA]
+    """Events in order of time, in whole microseconds like the packets."""
+    events = [event._replace(ts=event.ts // 1000 * 1000) for event in events]
     return pa.table(
-        [pa.array(c, f.type) for c, f in zip(columns, EVENT_SCHEMA, strict=True)], schema=EVENT_SCHEMA
+        [pa.array([event[i] for event in events], f.type) for i, f in enumerate(EVENT_SCHEMA)],
+        schema=EVENT_SCHEMA,
     )

@@ -30,6 +30,7 @@ from andon.records.contract import Context, Nothing, Outcome, Site, Window
 from andon.records.finding import Finding
 from andon.sketch.hashing import mix64_array
 
+_ENOUGH = 30  # sampled pairs of a victim from which on their number is an estimate
 _TELESCOPE = "darknet.census:telescope"
 
 
@@ -140,9 +141,11 @@ def _victims(
         flavours = answers.of(np.array([address]))[0]
         tcp = flavours[classes.SYN_ACK : classes.RST_ACK + 1].sum() >= flavours[classes.UDP_ANSWER]
         wanted = (classes.SYN_ACK, classes.RST, classes.RST_ACK) if tcp else (classes.UDP_ANSWER,)
-        hit = float(mine.addresses.max())
-        if hit >= MOST_COUNTED:  # the masks are full; the sample of pairs knows better if it holds enough
-            hit = max(hit, float(np.count_nonzero(pairs["src"] == address) * scale))
+        hit = _together(mine.addresses, dark)
+        full = bool(mine.addresses.max() >= MOST_COUNTED)
+        sampled = np.count_nonzero(pairs["src"] == address)
+        if full and sampled >= _ENOUGH:  # the masks are full, but the sample of pairs tells
+            hit, full = max(hit, float(sampled * scale)), False
         found.append(
             report.Victim(
                 address=int(address),
@@ -161,11 +164,18 @@ def _victims(
                     )
                     for n in range(len(mine))
                 ),
-                addresses=round(hit),
-                at_least=hit == MOST_COUNTED,
+                addresses=round(min(hit, float(mine.packets.sum()))),
+                at_least=full,
             )
         )
     return sorted(found, key=lambda victim: (-victim.packets, victim.address))
+
+
+def _together(addresses: np.ndarray, dark: int) -> float:
+    """Distinct addresses hit by several attacks that each hit so many of ``dark`` at random."""
+    if dark <= 0:
+        return float(addresses.sum())
+    return float(dark * (1.0 - np.prod(1.0 - np.minimum(addresses / dark, 1.0))))
 
 
 def _findings(

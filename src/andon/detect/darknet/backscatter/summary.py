@@ -53,10 +53,10 @@ BIN_SPEC = {
 }
 ANSWER_SPEC = {"packets": Column("u4")}
 
-PAIR_LIMIT = 160_000
+PAIR_LIMIT = 80_000
 BIN_LIMIT = 600_000
 ANSWER_LIMIT = 600_000
-LIMIT = 64 << 20  # bytes: 600,000 rows of 64 + 600,000 of 12 + 160,000 of 62 + 2 MiB, with headers
+LIMIT = 64 << 20  # bytes: 600,000 rows of 64 + 600,000 of 12 + 80,000 of 62 + 2 MiB, with headers
 
 
 class Summary:

@@ -5,8 +5,8 @@ the others within the same 60 seconds; in a capture of a single address, where t
 rates that scans of one address do not reach.
 
 Reflection: many senders of answers, each to this address alone, that were not asked for. Forged sources: many new
-sources, about one packet each; supported by sources in space that is never routed (13.7 % of random addresses: 0/8,
-10/8, 127/8, 224/3 and small blocks), or by few TTL values from all over the address space, since packets that really
+sources, about one packet each; supported by sources in space that is never routed (13.3 % of random addresses: 0/8,
+127/8, 224/3), or by few TTL values from all over the address space, since packets that really
 come from everywhere arrive with dozens.
 """
 
@@ -20,8 +20,10 @@ from andon.detect.darknet.backscatter import classes
 from andon.detect.darknet.backscatter.thresholds import Thresholds
 
 MINUTE = 60_000_000_000
-UNROUTABLE_EXPECTED = (3 + 32) / 256 + 2.0**-16 + 16 * 2.0**-16 + 2.0**-16
+UNROUTABLE_EXPECTED = (2 + 32) / 256  # of addresses drawn at random
 _FEW_TTLS = 4
+_MANY_EIGHTHS = 30  # /8 blocks that forged sources come from, if there are so many sources
+_COMPARABLE = 16  # dark addresses, from which on the others say what is usual
 _SURE = 10  # times the least rate at which no further sign of forgery is asked for
 
 
@@ -77,19 +79,22 @@ def densest(times: np.ndarray, width: int = MINUTE) -> tuple[int, int]:
 
 
 def unroutable(addresses: np.ndarray) -> np.ndarray:
-    """Whether an address lies in space that no packet can truly come from (private, loopback, multicast, ...)."""
-    first, second = addresses >> 24, addresses >> 16
-    return np.asarray(
-        (first == 0) | (first == 10) | (first == 127) | (first >= 224)
-        | (second == 0xA9FE) | (second == 0xC0A8) | (second >> 4 == 0xAC1)
-    )  # fmt: skip
+    """Whether an address can be nobody's source anywhere: 0/8, 127/8, multicast and reserved (224/3).
+
+    Private space is left out on purpose: behind a border it is where packets truly come from."""
+    first = addresses >> 24
+    return np.asarray((first == 0) | (first == 127) | (first >= 224))
 
 
-def _heaviest(group: np.ndarray, least: int) -> np.ndarray:
-    """Values that stand at least ``least`` times in a column, most frequent first."""
-    values, counts = np.unique(group, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    return np.asarray(values[order][counts[order] >= least])
+def _by_target(target: np.ndarray, first: np.ndarray, least: int) -> list[tuple[int, np.ndarray]]:
+    """(address, its rows in time order) for every target that stands in at least ``least`` rows, most rows first."""
+    order = np.lexsort((first, target))
+    ordered = target[order]
+    start = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(order) else order
+    count = np.diff(np.r_[start, len(order)])
+    heavy = np.argsort(-count, kind="stable")
+    heavy = heavy[count[heavy] >= least]
+    return [(int(ordered[start[n]]), order[start[n] : start[n] + count[n]]) for n in heavy]
 
 
 def _stands_out(
@@ -118,24 +123,26 @@ def find_reflections(
     # One row per (target, source), at the time its first answer came.
     pair = target.astype(np.uint64) << np.uint64(32) | source
     order = np.lexsort((first, pair))
-    new = order[np.r_[True, pair[order][1:] != pair[order][:-1]]] if len(order) else order
+    start = np.flatnonzero(np.r_[True, pair[order][1:] != pair[order][:-1]]) if len(order) else order
+    new = order[start]
     all_times = np.sort(first[new])
+    # A source's last answer and its packets, over all of its rows to this target.
+    last_of = np.maximum.reduceat(last[order], start) if len(order) else last
+    sum_of = np.add.reduceat(packets[order].astype(np.int64), start) if len(order) else last
     found = []
-    for address in _heaviest(target[new], max(1, rules.reflectors // scale)):
-        mine = new[target[new] == address]
-        begin, count = densest(np.sort(first[mine]))
+    for address, mine in _by_target(target[new], first[new], max(8, rules.reflectors // scale)):
+        begin, count = densest(first[new[mine]])
         apart, others = _stands_out(count, begin, all_times, dark, rules.times_others)
         if count * scale < rules.reflectors or count < 8 or not apart:
             continue
-        rows = target == address
         found.append(
             Reflection(
-                target=int(address),
-                sources=np.unique(source[rows]),
+                target=address,
+                sources=np.sort(source[new[mine]]),
                 scale=scale,
-                packets=int(packets[rows].sum()),
-                first=int(first[rows].min()),
-                last=int(last[rows].max()),
+                packets=int(sum_of[mine].sum()),
+                first=int(first[new[mine]].min()),
+                last=int(last_of[mine].max()),
                 burst=count * scale,
                 others=others * scale,
             )
@@ -151,47 +158,52 @@ def find_floods(pairs: dict[str, np.ndarray], scale: int, dark: int, rules: Thre
     order = np.argsort(rows["first"], kind="stable")
     rows = {name: array[order] for name, array in rows.items()}
     found = []
-    for address in _heaviest(rows["dst"], max(10, rules.flood_sources // scale)):
-        mine = rows["dst"] == address
-        begin, count = densest(rows["first"][mine])
+    for address, mine in _by_target(rows["dst"], rows["first"], max(10, rules.flood_sources // scale)):
+        times = rows["first"][mine]
+        begin, count = densest(times)
         apart, others = _stands_out(count, begin, rows["first"], dark, rules.times_others)
         if count * scale < rules.flood_sources or count < 10 or not apart:
             continue
-        here = mine & (rows["first"] >= begin)
-        sent_back = len(np.unique(pairs["dst"][pairs["src"] == address])) / max(int(mine.sum()), 1)
-        flood = _judged(
-            int(address), {n: a[here] for n, a in rows.items()}, scale, (begin, count, others), sent_back
-        )
-        if flood is not None and flood.burst >= rules.flood_sources * (1 if flood.signs else _SURE):
+        begin, end = _extent(times, begin, count)
+        here = mine[(times >= begin) & (times <= end)]
+        answered = np.count_nonzero(pairs["src"] == address) / len(mine)
+        flood = _judged(address, {n: a[here] for n, a in rows.items()}, scale, (count, others), answered)
+        if flood is not None and flood.burst >= rules.flood_sources * (1 if _forged(flood, dark) else _SURE):
             found.append(flood)
     return found
+
+
+def _forged(flood: Flood, dark: int) -> bool:
+    """Whether a flood at the least rate is already believed.
+
+    Without a sign of forgery this takes a telescope to compare with: its other addresses show that nobody scans.
+    UDP is not believed so easily, because former peers go on asking for an address long after it went dark."""
+    return bool(flood.signs) or (
+        dark >= _COMPARABLE and flood.kind != classes.UDP_KIND and flood.per_source <= 1.5
+    )
 
 
 def _judged(
     address: int,
     rows: dict[str, np.ndarray],
     scale: int,
-    burst: tuple[int, int, float],
-    sent_back: float,
+    burst: tuple[int, float],
+    answered: float,
 ) -> Flood | None:
-    begin, count, others = burst
+    """The flood that these rows (in time order) are, or None. ``answered``: share of sources it sent packets to."""
+    count, others = burst
     kinds = rows["packets"].astype(np.int64)
     by_kind = kinds.sum(axis=0)
     kind = int(np.argmax(by_kind[: classes.ANSWER_KIND]))
-    # The flood is what came from its densest minute on for as long as it lasted.
-    end = _end_of(rows["first"], count)
-    flood = rows["first"] <= end
-    rows = {name: array[flood] for name, array in rows.items()}
-    kinds = kinds[flood]
-    by_kind = kinds.sum(axis=0)
     total = len(rows["src"])
     handshakes = float(np.mean((kinds[:, classes.SYN_KIND] > 0) & (kinds[:, classes.TCP_KIND] > 0)))
     tcp = kind in (classes.SYN_KIND, classes.TCP_KIND)
-    if handshakes > 0.2 or (not tcp and sent_back > 0.5):
+    if handshakes > 0.2 or (not tcp and answered > 0.5):
         return None  # a busy server: its clients are answered, or complete their connections
     per_source = float(kinds.sum() / total)
     outside = float(np.mean(unroutable(rows["src"])))
     eighths = len(np.unique(rows["src"] >> 24))
+    spread = eighths >= min(_MANY_EIGHTHS, 0.6 * total)
     steady = rows["ttl_low"] == rows["ttl_high"]
     ttls, ttl_counts = np.unique(rows["ttl_low"][steady], return_counts=True)
     top = np.argsort(-ttl_counts, kind="stable")[:_FEW_TTLS]
@@ -201,13 +213,13 @@ def _judged(
     signs = []
     if outside >= 0.03 and outside * total >= 5:
         signs.append(f"{outside:.1%} of the sources lie in address space that is never routed")
-    if ttl_share >= 0.8 and eighths >= 30:
+    if ttl_share >= 0.8 and spread and total >= _MANY_EIGHTHS:
         values = ", ".join(str(int(ttls[n])) for n in sorted(top.tolist()))
         signs.append(
             f"{ttl_share:.0%} of the sources, spread over {eighths} of 256 /8 blocks, arrive with TTL {values} only"
         )
     reflected = kind == classes.UDP_KIND and not signs and src_port[1] >= 0.8 and src_port[0] != dst_port[0]
-    if not signs and (per_source > 2.0 or eighths < 30) and not reflected:
+    if not signs and (per_source > 2.0 or not spread) and not reflected:
         return None
     return Flood(
         target=address,
@@ -216,8 +228,8 @@ def _judged(
         scale=scale,
         burst=count * scale,
         others=others * scale,
-        first=begin,
-        last=int(rows["last"].max()) if per_source <= 2.0 else end,
+        first=int(rows["first"][0]),
+        last=int((rows["last"] if per_source <= 2.0 else rows["first"]).max()),
         kind=kind,
         kinds=by_kind * scale,
         per_source=per_source,
@@ -232,11 +244,15 @@ def _judged(
     )
 
 
-def _end_of(times: np.ndarray, peak: int) -> int:
-    """The last of the times before the 60 s up to one hold less than a tenth of the peak."""
+def _extent(times: np.ndarray, begin: int, peak: int) -> tuple[int, int]:
+    """(first, last) time of the run around ``begin`` in which every 60 s hold a tenth of the peak or more."""
+    ahead = np.searchsorted(times, times + MINUTE, side="right") - np.arange(len(times))
     behind = np.arange(len(times)) + 1 - np.searchsorted(times, times - MINUTE)
-    over = np.flatnonzero((behind < 0.1 * peak) & (times > times[0] + MINUTE))
-    return int(times[over[0] - 1] if len(over) else times[-1])
+    quiet_before = np.flatnonzero((ahead < 0.1 * peak) & (times < begin))
+    quiet_after = np.flatnonzero((behind < 0.1 * peak) & (times > begin + MINUTE))
+    start = quiet_before[-1] + 1 if len(quiet_before) else 0
+    stop = quiet_after[0] - 1 if len(quiet_after) else len(times) - 1
+    return int(times[start]), int(times[stop])
 
 
 def _commonest(values: np.ndarray) -> tuple[int, float]:

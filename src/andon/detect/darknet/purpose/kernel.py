@@ -1,15 +1,15 @@
 """One walk over a batch: each scan packet is entered in the row of its source.
 
-Scan packets are those that ask: TCP without ACK and RST (SYN, and the odd FIN, NULL, Xmas), UDP, ICMP echo and
-other requests, over IPv4. Answers to spoofed packets (backscatter) say nothing of a source's purpose.
+Scan packets are those that ask: TCP without ACK and RST (SYN, and the odd FIN, NULL, Xmas), UDP, ICMP echo
+and other requests, over IPv4. Answers to spoofed packets (backscatter) say nothing of a source's purpose.
 
 A row is 104 bytes, laid out so that one packet touches few cache lines:
 
 - ``bits`` (9 words, merged by or): words 0-2 hold the 144 ten-minute slots of the day in which the source was
-  active and, from bit 144 on, which protocols it used; words 3-4 its ports, words 5-6 its ports in one of 32 and
-  one of 1,024 of its packets, words 7-8 one of 8 and one of 1,024 of its destinations. Sets of ports and
-  destinations are bitmaps for linear counting (Whang, Vander-Zanden, Taylor, ACM TODS 15, 1990), several sampling
-  rates standing for a multiresolution bitmap (Estan, Varghese, Fisk, IEEE/ACM ToN 14, 2006).
+  active and, from bit 144 on, which protocols it used; words 3-4 its ports; words 5-6 its ports in one of 8
+  and one of 128 of its packets; words 7-8 one of 8 and one of 1,024 of its destinations. Sets of ports and
+  destinations are bitmaps for linear counting (Whang, Vander-Zanden, Taylor, ACM TODS 15, 1990), several
+  sampling rates standing for a multiresolution bitmap (Estan, Varghese, Fisk, IEEE/ACM ToN 14, 2006).
 - ``counts`` (added): packets; packets to ports that are mostly attacked.
 - ``least`` (minimum): first time, lowest port, and 65535 minus last time and highest port; times in units of
   two seconds of the day.
@@ -32,7 +32,7 @@ PORTS_AT, THIN_AT, TARGETS_AT = 3, 5, 7
 SLOT_SECONDS, TICK_SECONDS = 600, 2
 SLOTS = 144
 TCP_BIT, UDP_BIT, ICMP_BIT = 16, 17, 18  # in word 2
-THIN_RATES = (1, 32, 1024)  # one packet of so many, for the ports
+THIN_RATES = (1, 8, 128)  # one packet of so many, for the ports
 TARGET_RATES = (8, 1024)  # one destination of so many
 _AHEAD = 12  # packets between asking for a slot and using it
 _ONE, _63, _127 = np.uint64(1), np.uint64(63), np.uint64(127)
@@ -56,7 +56,7 @@ def _asks(proto: int, layers: int, flags: int, icmp_type: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def profile_batch(  # noqa: PLR0917
+def profile_batch(
     ts: np.ndarray,
     src: np.ndarray,
     dst: np.ndarray,
@@ -78,8 +78,8 @@ def profile_batch(  # noqa: PLR0917
 ) -> tuple[int, int, int]:
     """Enter packets from ``start`` on; gives (position reached, rows used, packets entered or left out).
 
-    ``attacked`` (uint8, 2 x 65536) marks ports that are mostly attacked, TCP then UDP. ``bits``, ``counts`` and
-    ``least`` are the columns of the table, flat."""
+    ``attacked`` (uint8, 2 x 65536) marks ports that are mostly attacked, TCP then UDP. ``bits``, ``counts``
+    and ``least`` are the columns of the table, flat."""
     mask = np.uint64(keys.shape[0] - 1)
     scans = 0
     for i in range(start, ts.shape[0]):
@@ -114,9 +114,9 @@ def profile_batch(  # noqa: PLR0917
         bits[row + PORTS_AT + np.int64((ports >> np.uint64(6)) & _ONE)] |= _ONE << (ports & _63)
         target = np.uint64(dst[i])
         packet = mix64(target << np.uint64(32) ^ code ^ np.uint64(ts[i]), hashed)
-        if packet & np.uint64(31) == np.uint64(0):
+        if packet & np.uint64(7) == np.uint64(0):
             bits[row + THIN_AT] |= _ONE << (ports & _63)
-        if (packet >> np.uint64(8)) & np.uint64(1023) == np.uint64(0):
+        if (packet >> np.uint64(8)) & np.uint64(127) == np.uint64(0):
             bits[row + THIN_AT + 1] |= _ONE << (ports & _63)
         where = mix64(target, salt)
         place = _ONE << (where & _63)
@@ -130,12 +130,8 @@ def profile_batch(  # noqa: PLR0917
             counts[row + 1] += _ONE
         tick = second // TICK_SECONDS
         row = slot * LEAST
-        if tick < least[row]:
-            least[row] = tick
-        if port < least[row + 1]:
-            least[row + 1] = port
-        if LAST - tick < least[row + 2]:
-            least[row + 2] = LAST - tick
-        if LAST - port < least[row + 3]:
-            least[row + 3] = LAST - port
+        least[row] = min(least[row], tick)
+        least[row + 1] = min(least[row + 1], port)
+        least[row + 2] = min(least[row + 2], LAST - tick)
+        least[row + 3] = min(least[row + 3], LAST - port)
     return ts.shape[0], used, scans

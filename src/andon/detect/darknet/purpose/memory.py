@@ -1,8 +1,10 @@
-"""What is remembered of sources between days: on which of the last 30 days they came, and how even their volume.
+"""What is remembered of sources between days: on which of the last 30 days they came, and how even their
+volume.
 
-Volumes are packets a day of observation (a day observed for six hours counts four times its packets), capped
-at 2^28, so that sums of squares stay exact. At most ``limit`` sources are remembered: those that came on most days,
-then the most recent, then the busiest. A source that stayed away for 30 days is forgotten.
+Volumes are packets a day of observation (a day observed for six hours counts four times its packets),
+capped at 2^28, so that sums of squares stay exact. At most ``limit`` sources are remembered: those that
+came on most days, then the most recent, then the busiest. A source that stayed away for 30 days is
+forgotten.
 """
 
 from __future__ import annotations
@@ -37,16 +39,18 @@ class Memory:
         none = np.zeros(0, np.int64)
         return cls(np.zeros(0, np.uint32), np.zeros(0, np.uint32), none, none, none)
 
-    def next_day(self, address: np.ndarray, packets: np.ndarray, share: float, gap: int, limit: int) -> Memory:
-        """The memory after a day with these sources (ascending) of which a ``share`` was observed, ``gap`` empty
-        days after the last one."""
+    def next_day(
+        self, address: np.ndarray, packets: np.ndarray, share: float, gap: int, limit: int
+    ) -> Memory:
+        """The memory after a day with these sources (ascending) of which a ``share`` was observed, ``gap``
+        empty days after the last one."""
         shift = np.uint32(min(gap + 1, 31))
         aged = replace(self, days=(self.days << shift) & _WINDOW)
         worth = (packets >= _LEAST_PACKETS) | np.isin(address, self.address)
         volume = np.minimum(packets[worth] / max(share, 1 / 86400), _CAP).astype(np.int64)
         merged = np.union1d(self.address, address[worth])
         old, new = np.searchsorted(merged, self.address), np.searchsorted(merged, address[worth])
-        columns = {
+        columns: dict[str, np.ndarray] = {
             "days": np.zeros(len(merged), np.uint32),
             "number": np.zeros(len(merged), np.int64),
             "total": np.zeros(len(merged), np.int64),
@@ -69,9 +73,12 @@ class Memory:
         observed = ((self.observed << int(shift)) | 1) & int(_WINDOW)
         return Memory(
             merged[keep],
-            *(columns[name][keep] for name in ("days", "number", "total", "squares")),
-            observed=observed,
-            forgotten=max(0, len(order) - limit),
+            columns["days"][keep],
+            columns["number"][keep],
+            columns["total"][keep],
+            columns["squares"][keep],
+            observed,
+            max(0, len(order) - limit),
         )
 
     def of(self, address: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -111,6 +118,14 @@ class Memory:
     def from_bytes(cls, data: bytes) -> Self:
         arrays, scalars = unpack("memory", 1, data)
         try:
-            return cls(**arrays, **scalars)
-        except TypeError as error:
-            raise StateError(f"damaged memory of sources: {error}") from error
+            return cls(
+                arrays["address"],
+                arrays["days"],
+                arrays["number"],
+                arrays["total"],
+                arrays["squares"],
+                scalars["observed"],
+                scalars["forgotten"],
+            )
+        except KeyError as error:
+            raise StateError(f"damaged memory of sources: no {error}") from error

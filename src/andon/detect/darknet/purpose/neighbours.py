@@ -1,10 +1,10 @@
 """Sources of one /24 that behave as one: the mark of an organisation with a block of its own.
 
-In a /24 with at least four sources of five packets or more, those whose number of packets is within a factor 1.5
-of the median are *alike* if they are at least four and 60 % of all, and were active in about the same ten-minute
-slots (mean number of active slots over the number of slots in which any was active >= 0.5). Infected homes that
-share a /24 differ far more in their volume. Alike sources are also judged together: their packets summed, their
-ports united.
+In a /24 with at least four sources of five packets or more, those whose number of packets is within a
+factor 1.5 of the median are *alike* if they are at least four and 60 % of all, and were active in about the
+same ten-minute slots (mean number of active slots over the number of slots in which any was active >= 0.5).
+Infected homes that share a /24 differ far more in their volume. Alike sources are also judged together:
+their packets summed, their ports united.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def find(sources: Sources, excluded: np.ndarray) -> Neighbours:
     alike, packets, ports = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size)
     able = np.flatnonzero((sources.packets >= _LEAST_PACKETS) & ~excluded)
     net = sources.address[able] >> 8
-    start = np.flatnonzero(np.r_[True, net[1:] != net[:-1]]) if len(net) else np.zeros(0, np.int64)
-    stop = np.r_[start[1:], len(net)]
+    edges = np.flatnonzero(net[1:] != net[:-1]) + 1
+    start, stop = np.r_[0, edges], np.r_[edges, len(net)]
     for a, b in zip(start.tolist(), stop.tolist(), strict=True):
         if b - a < _LEAST_SOURCES:
             continue
@@ -58,7 +58,8 @@ def find(sources: Sources, excluded: np.ndarray) -> Neighbours:
 
 
 def _united(sources: Sources, rows: np.ndarray) -> float:
-    """Ports of several sources together: single ports are told apart exactly, wide sets count by their largest."""
+    """Ports of several sources together: single ports are told apart exactly, wide sets count by the
+    largest of them."""
     single = sources.low[rows] == sources.high[rows]
     known = len(np.unique(np.r_[sources.low[rows], sources.high[rows]]))
     return float(max(known, sources.ports[rows][~single].max(initial=0.0)))

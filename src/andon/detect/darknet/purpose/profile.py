@@ -84,7 +84,7 @@ def _linear_count(words: np.ndarray) -> np.ndarray:
     """Distinct items of each row's bitmap; a full bitmap counts as one with half a free bit."""
     size = words.shape[1] * 64
     free = np.maximum(size - ones(words), 0.5)
-    return size * np.log(size / free)
+    return np.asarray(size * np.log(size / free))
 
 
 def _breadth(packets: np.ndarray, ports: np.ndarray, bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -99,7 +99,8 @@ def _breadth(packets: np.ndarray, ports: np.ndarray, bits: np.ndarray) -> tuple[
 
 def _targets(bits: np.ndarray) -> np.ndarray:
     fine, coarse = (
-        _linear_count(bits[:, TARGETS_AT + n : TARGETS_AT + n + 1]) * rate for n, rate in enumerate(TARGET_RATES)
+        _linear_count(bits[:, TARGETS_AT + n : TARGETS_AT + n + 1]) * rate
+        for n, rate in enumerate(TARGET_RATES)
     )
     # 64 bits count up to about 150 with 15 % error; beyond that the coarser sample is the better one.
     return np.maximum(np.where(fine < 150 * TARGET_RATES[0], fine, coarse), 1.0)
@@ -115,4 +116,26 @@ def ones(words: np.ndarray) -> np.ndarray:
             while x != np.uint64(0):
                 x &= x - np.uint64(1)
                 out[i] += 1
+    return out
+
+
+def at_equal_packets(sampled: np.ndarray, breadth: np.ndarray, packets: int = 100) -> np.ndarray:
+    """Distinct ports to expect among ``packets`` packets, for sources with ``breadth`` among ``sampled``.
+
+    Rarefaction (Hurlbert, Ecology 52, 1971) with equally likely ports: breadth = K (1 - exp(-sampled / K)) is
+    solved for K. nan where fewer than 30 packets were sampled.
+
+    >>> at_equal_packets(np.array([100.0, 400.0, 10.0]), np.array([60.0, 10.0, 5.0])).round(1).tolist()
+    [60.0, 10.0, nan]
+    """
+    out = np.full(len(sampled), np.nan)
+    rows = np.flatnonzero(sampled >= 30)
+    m, d = sampled[rows], np.minimum(breadth[rows], sampled[rows] * 0.98)
+    low, high = np.log(np.maximum(d, 1.0)), np.full(len(rows), np.log(1e6))
+    for _ in range(30):
+        middle = np.exp((low + high) / 2)
+        few = middle * -np.expm1(-m / middle) < d
+        low, high = np.where(few, np.log(middle), low), np.where(few, high, np.log(middle))
+    kinds = np.exp((low + high) / 2)
+    out[rows] = kinds * -np.expm1(-packets / kinds)
     return out

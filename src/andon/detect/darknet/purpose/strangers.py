@@ -1,15 +1,15 @@
 """Sources in step with strangers: many unrelated networks that start and stop a port together.
 
-Bots of one controller wake and stop together; independent scanners do not. The span observed is cut into at most
-144 bins of at least 30 seconds; a source is a point (bin of its first packet, bin of its last). For each lowest
-port with enough sources, the number of points in a window of 3 x 3 bins is compared with the number under
-independence: the ordinary rate of births on this port (running median over 17 bins, so that a burst does not
-raise what it is compared with) times the share of its sources with such a lifetime. Sources that were there when
-the observation began or ended are compared in the one direction that was seen.
+Bots of one controller wake and stop together; independent scanners do not. The span observed is cut into at
+most 144 bins of at least 30 seconds; a source is a point (bin of its first packet, bin of its last). For
+each lowest port with enough sources, the number of points in a window of 3 x 3 bins is compared with the
+number under independence: the ordinary rate of births on this port (running median over 17 bins, so that a
+burst does not raise what it is compared with) times the share of its sources with such a lifetime. Sources
+that were there when the observation began or ended are compared in the one direction that was seen.
 
-A window stands out if Chernoff's bound on the Poisson tail is below 10^-6 over all windows looked at, it holds
-three times what was expected, and its sources are in at least eight /16, numbering at least half of the sources:
-a survey that scans from one block in step is no crowd of strangers.
+A window stands out if Chernoff's bound on the Poisson tail is below 10^-6 over all windows looked at, it
+holds three times what was expected, and its sources are in at least eight /16, numbering at least half of
+the sources: a survey that scans from one block in step is no crowd of strangers.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _HALF_MEDIAN = 8  # bins to either side
 
 
 def in_step(sources: Sources, begin: int, end: int) -> np.ndarray:
-    """How many strangers each source is in step with (int64, 0: none); ``begin`` and ``end`` are the first and
-    last second of the day with traffic."""
+    """How many strangers each source is in step with (int64, 0: none); ``begin`` and ``end`` are the first
+    and last second of the day with traffic."""
     found = np.zeros(len(sources), np.int64)
     length = max(end - begin, 1)
     bins = int(min(_BINS, length // _SHORTEST_BIN))

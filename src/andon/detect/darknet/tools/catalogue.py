@@ -59,6 +59,7 @@ class Signature:
     trust_by_ports: float = 0.0
     compare: str = ""
     guard_bits: float = 0.0
+    ttls: int = 0
     vary: tuple[str, ...] = ()
     specific: tuple[str, ...] = ()
 
@@ -114,8 +115,8 @@ class Catalogue:
 
     def bundle(self) -> Bundle:
         """The expressions behind the marks of a packet: lanes, session guard, then three per global signature."""
-        guarded = [f"({s.guard})" for s in self.sessions if s.guard_bits]
-        texts = [*LANE_GUARDS, " or ".join(guarded) or "0 == 1"]
+        guarded = [s.guard for s in self.sessions if s.guard_bits]
+        texts = [*LANE_GUARDS, guarded[0] if guarded else "0 == 1"]
         for s in self.globals:
             tried = s.guard if s.trials == "guard" else "0 == 1"
             also = f"{s.check} and ({s.also})" if s.also else "0 == 1"
@@ -136,6 +137,11 @@ def load(text: str | None = None) -> Catalogue:
     counts = {"global": 0, "session": 0}
     tools = tuple(_tool(entry, counts) for entry in data.get("tool", []))
     names = [tool.name for tool in tools]
+    guards = {s.guard for tool in tools for s in tool.signatures if s.guard_bits}
+    if len(guards) > 1:
+        raise CatalogueError(
+            f"guarded session signatures share one sample, so they need one guard, not {guards}"
+        )
     if len(set(names)) != len(names) or not names:
         raise CatalogueError(f"tool names must be there and differ: {names}")
     signatures = [s for tool in tools for s in tool.signatures]

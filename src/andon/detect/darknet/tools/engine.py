@@ -10,8 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from andon.detect.darknet.tools.catalogue import BITS_PER_SIGNATURE, LANE_BITS, Catalogue, load
-from andon.detect.darknet.tools.judge import Judged, judge_global, judge_session, value_code
+from andon.detect.darknet.tools.judge import Judged, judge_global
 from andon.detect.darknet.tools.report import SOURCES, findings, sources_table
+from andon.detect.darknet.tools.sample import Sample
+from andon.detect.darknet.tools.sessions import judge_session, value_code
 from andon.detect.darknet.tools.summary import LIMIT, ToolsSummary
 from andon.records.columns import column
 from andon.records.contract import Context, Nothing, Outcome, Site, Window
@@ -72,7 +74,6 @@ class ToolsEngine:
         self._bundle = self.catalogue.bundle()
         self._codes = [value_code(signature) for signature in self.catalogue.sessions]
         self._identity = np.array([s.identity for s in self.catalogue.globals], np.int64)
-        self._many_ports = sum(1 << s.number for s in self.catalogue.globals if s.min_ports)
         self._explains = sum(
             2 << (LANE_BITS + BITS_PER_SIGNATURE * s.number) for s in self.catalogue.globals if s.explains
         )
@@ -83,13 +84,7 @@ class ToolsEngine:
     def summarise(self, batch: pa.RecordBatch, into: ToolsSummary) -> ToolsSummary:
         if batch.num_rows:
             columns = {name: column(batch, name) for name in self.columns}
-            into.add(
-                evaluate_many(self._bundle, columns),
-                columns,
-                self._identity,
-                self._many_ports,
-                self._explains,
-            )
+            into.add(evaluate_many(self._bundle, columns), columns, self._identity, self._explains)
         return into
 
     def merge(self, a: ToolsSummary, b: ToolsSummary) -> ToolsSummary:
@@ -98,9 +93,10 @@ class ToolsEngine:
 
     def judge(self, summary: ToolsSummary) -> list[Judged]:
         """Every signature's sources, in the order of the catalogue's numbers: globals first, then sessions."""
-        judged = [judge_global(s, summary, self.budget, self.least) for s in self.catalogue.globals]
+        samples = (Sample(summary.guarded, self.key), Sample(summary.others, self.key))
+        judged = [judge_global(s, summary, samples, self.budget, self.least) for s in self.catalogue.globals]
         pairs = zip(self.catalogue.sessions, self._codes, strict=True)
-        return judged + [judge_session(s, code, summary, self.budget) for s, code in pairs]
+        return judged + [judge_session(s, code, *samples, self.budget) for s, code in pairs]
 
     def conclude(
         self, summary: ToolsSummary, carry: Nothing | None, ctx: Context[Nothing]

@@ -15,8 +15,6 @@ from andon.sketch.lowest import keep_lowest
 from andon.sketch.rows import find_or_add, is_kept
 
 _ONE = np.uint64(1)
-_LOW = np.uint64(0xFFFFFFFF)
-_U1 = np.uint32(1)
 _U3 = np.uint32(3)
 _U7 = np.uint32(7)
 
@@ -53,7 +51,6 @@ def record_hits(
     ip_id: np.ndarray,
     ts: np.ndarray,
     identity: np.ndarray,
-    many_ports: np.uint32,
     keys: np.ndarray,
     used: int,
     room: int,
@@ -61,14 +58,12 @@ def record_hits(
     salt: np.uint64,
     counts: np.ndarray,
     times: np.ndarray,
-    ports: np.ndarray,
     distinct: np.ndarray,
     totals: np.ndarray,
     by_port: np.ndarray,
 ) -> tuple[int, int]:
     """Record the hits from ``start`` on; gives (position reached, used). It stops before a packet whose rows
-    do not fit, with nothing of that packet recorded. ``many_ports`` has a bit for each signature that asks for
-    several ports."""
+    do not fit, with nothing of that packet recorded."""
     slots = np.empty(identity.shape[0], np.int64)
     item = np.empty(1, np.uint32)
     for i in range(start, marks.shape[0]):
@@ -102,8 +97,6 @@ def record_hits(
             if slot < 0:
                 continue
             counts[slot, 0] += 1
-            if many_ports & (_U1 << np.uint32(e)):
-                ports[slot] |= _ONE << (mix64(np.uint64(dport[i]), salt) & np.uint64(63))
             if bits & 2:
                 counts[slot, 1] += 1
                 counts[slot, 2] += np.int64(bits >> np.uint32(2))
@@ -146,10 +139,15 @@ def take_samples(
     packets: np.ndarray,
     times: np.ndarray,
     sample: np.ndarray,
+    sequences: np.ndarray,
+    ttl: np.ndarray,
+    ttls: np.ndarray,
 ) -> tuple[int, int]:
     """Sample the packets whose lane and guard bits are ``wanted`` and that no hit in ``explains`` explains; as
-    ``record_hits`` for the rest. The hash of destination and sequence number can be undone (``unmix64``)."""
+    ``record_hits`` for the rest. ``sequences`` has no rows where distinct sequence numbers and TTLs are not
+    kept. The hash of destination and sequence number can be undone (``unmix64``)."""
     item = np.empty(2, np.uint64)
+    one = np.empty(1, np.uint64)
     top = sample.shape[1] - 2
     for i in range(start, marks.shape[0]):
         if (marks[i] & _U7) != wanted or marks[i] & explains:
@@ -171,4 +169,8 @@ def take_samples(
         if item[0] < sample[slot, top]:
             item[1] = others
             keep_lowest(sample[slot], item, 2)
+        if sequences.shape[0]:
+            one[0] = mix64(np.uint64(seq[i]), salt)
+            keep_lowest(sequences[slot], one, 1)
+            ttls[slot] |= _ONE << np.uint64(ttl[i] & np.uint8(63))
     return marks.shape[0], used

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from andon.detect.darknet.tools.catalogue import Catalogue, Tool
-from andon.detect.darknet.tools.judge import EVIDENCE_BITS, Judged
+from andon.detect.darknet.tools.judge import Judged
+from andon.detect.darknet.tools.sessions import EVIDENCE_BITS
 from andon.detect.darknet.tools.summary import ToolsSummary
 from andon.records.finding import Check, Entity, Evidence, Finding
 
@@ -153,6 +154,11 @@ def _statement(group: ToolSources, packets: int, budget: float) -> str:
     sampled = min(j.sampled for j in group.judged)
     if sampled < 1.0:
         text += f" There were more sources than the tables hold: one source in {round(1 / sampled)} was looked at."
+    by_ports = sum(j.by_ports for j in group.judged)
+    if by_ports:
+        favoured = sorted({port for j in group.judged for port in j.favoured})[:_TOP_PORTS]
+        text += f" {_number(by_ports, 'source')} are named by their ports and the guard alone"
+        text += f" (favoured: {', '.join(map(str, favoured))})." if favoured else "."
     if min(float(j.signature.trust) for j in group.judged) < 0.9:
         text += f" Not proof of the tool: {tool.collisions}."
     return text
@@ -222,6 +228,8 @@ def _attributes(group: ToolSources, summary: ToolsSummary, date: str, expected: 
         "catalogue_date": date,
         "sources": len(group.sources),
         "sources_on_one_packet": sum(j.single for j in group.judged),
+        "sources_by_ports": sum(j.by_ports for j in group.judged),
+        "favoured_ports": sorted({port for j in group.judged for port in j.favoured}),
         "packets": int(group.packets.sum()),
         "tested_sources": max(j.tested for j in group.judged),
         "expected_chance_sources": float(f"{expected:.3g}"),

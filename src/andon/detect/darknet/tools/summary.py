@@ -29,12 +29,13 @@ _PORTS = 65536
 _SYN_WIDTH, _UDP_WIDTH = 1 << 21, 1 << 19
 _HIT_ROWS, _GUARDED_ROWS, _OTHER_ROWS = 320_000, 40_000, 80_000
 _SOURCE = 0xFFFFFFFF
+_NO_SEQUENCES = np.empty((0, SAMPLE), np.uint64)
+_NO_TTLS = np.empty(0, np.uint64)
 
 _HITS = {
     # Packets that passed the guard (only where the guard decides on trials), hits, hits with the second property.
     "counts": Column("i8", "add", 3),
     "times": Column("i8", "min", 2),  # first, and last with its sign turned
-    "ports": Column("u8", "or"),  # a bit for each of 64 classes of destination ports
     "distinct": Column("u4", "lowest", HIT_SAMPLE),  # hashes of what identifies a hit
 }
 _SAMPLES = {
@@ -42,7 +43,14 @@ _SAMPLES = {
     "times": Column("i8", "min", 2),
     "sample": Column("u8", "lowest", 2 * SAMPLE, 2),  # (hash of destination and sequence, the other words)
 }
-LIMIT = 4 * 8 * (_SYN_WIDTH + _UDP_WIDTH) + 96 * _HIT_ROWS + 160 * (_GUARDED_ROWS + _OTHER_ROWS) + (1 << 22)
+_GUARDED = {
+    **_SAMPLES,
+    "sequences": Column("u8", "lowest", SAMPLE),  # hashes of distinct sequence numbers
+    "ttls": Column("u8", "or"),  # a bit for each TTL modulo 64
+}
+LIMIT = (
+    4 * 8 * (_SYN_WIDTH + _UDP_WIDTH) + 88 * _HIT_ROWS + 240 * _GUARDED_ROWS + 168 * _OTHER_ROWS + (1 << 22)
+)
 
 
 class ToolsSummary:
@@ -54,7 +62,7 @@ class ToolsSummary:
         self.packets = np.zeros(2, np.int64)  # per lane
         self.lanes = (CountMin(_SYN_WIDTH, key), CountMin(_UDP_WIDTH, key))
         self.hits = KeyedRows(_HITS, _HIT_ROWS, key, sampled_by=_SOURCE)
-        self.guarded = KeyedRows(_SAMPLES, _GUARDED_ROWS, key)
+        self.guarded = KeyedRows(_GUARDED, _GUARDED_ROWS, key)
         self.others = KeyedRows(_SAMPLES, _OTHER_ROWS, key)
         self.totals = np.zeros(signatures, np.int64)  # all hits, whether or not their row was kept
         self.ports = np.zeros((signatures, _PORTS), np.int64)
@@ -64,12 +72,10 @@ class ToolsSummary:
         marks: np.ndarray,
         columns: Mapping[str, np.ndarray],
         identity: np.ndarray,
-        many_ports: int,
         explains: int,
     ) -> None:
         """Take in one batch. ``marks`` are the answers of ``Catalogue.bundle``, ``explains`` masks the hit bits of
-        signatures that explain a packet, ``identity`` has one mask of ``IDENTITY`` per signature, ``many_ports``
-        a bit for each that counts ports."""
+        signatures that explain a packet, ``identity`` has one mask of ``IDENTITY`` per signature."""
         source, salt = columns["src"], np.uint64(self.key)
         count_lanes(marks, source, self.lanes[0].cells, self.lanes[1].cells, salt, self.packets)
         at = 0
@@ -77,9 +83,8 @@ class ToolsSummary:
             rows = self.hits
             at, rows.used = record_hits(
                 at, marks, source, columns["dst"], columns["tcp_seq"], columns["src_port"], columns["dst_port"],
-                columns["ip_id"], columns["ts"], identity, np.uint32(many_ports),
-                rows.keys, rows.used, rows.room, rows.level, salt,
-                rows.columns["counts"], rows.columns["times"], rows.columns["ports"], rows.columns["distinct"],
+                columns["ip_id"], columns["ts"], identity, rows.keys, rows.used, rows.room, rows.level, salt,
+                rows.columns["counts"], rows.columns["times"], rows.columns["distinct"],
                 self.totals, self.ports,
             )  # fmt: skip
             if at >= marks.shape[0]:
@@ -93,6 +98,8 @@ class ToolsSummary:
                     columns["src_port"], columns["dst_port"], columns["tcp_window"], columns["ip_id"], columns["ts"],
                     rows.keys, rows.used, rows.room, rows.level, salt, rows.columns["packets"],
                     rows.columns["times"], rows.columns["sample"],
+                    rows.columns.get("sequences", _NO_SEQUENCES),
+                    columns["ttl"], rows.columns.get("ttls", _NO_TTLS),
                 )  # fmt: skip
                 if at >= marks.shape[0]:
                     break
@@ -149,6 +156,6 @@ class ToolsSummary:
             raise StateError(f"damaged state of darknet.tools: {error}") from error
         made.lanes = (CountMin.from_bytes(parts[1]), CountMin.from_bytes(parts[2]))
         made.hits = KeyedRows.from_bytes(parts[3], _HITS)
-        made.guarded = KeyedRows.from_bytes(parts[4], _SAMPLES)
+        made.guarded = KeyedRows.from_bytes(parts[4], _GUARDED)
         made.others = KeyedRows.from_bytes(parts[5], _SAMPLES)
         return made

@@ -1,0 +1,142 @@
+"""The kernel behind ``andon count``: packets into totals, addresses into a buffer for the unique counts.
+
+What is counted, and how (the words of the expected counts of the test captures): ``tcp``/``udp``/``icmp``/
+``vlan`` are packets that hold the layer anywhere; ``syn_only`` is flags & 0x3f == 0x02, ``synack`` 0x12,
+``rst`` bit 4 set, all over packets with an IPv4 header and with a TCP header that is not an ICMP quote; the
+three fingerprints are over the SYN-only ones: Mirai tcp.seq == ip.dst, ZMap ip.id == 54321, Masscan
+ip.id == (ip.dst ^ tcp.dstport ^ tcp.seq) & 0xffff.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from numba import njit
+
+from andon.observe import dissect as S
+from andon.observe import framing as F
+from andon.observe import reasons as R
+from andon.observe.columns import ROWS
+from andon.observe.decode import network
+from andon.observe.load import be16, u8
+
+PACKETS, IPV4, IPV6, TCP, UDP, ICMP, VLAN, SYN_ONLY, SYNACK, RST, MIRAI, ZMAP, MASSCAN = range(13)
+NAMES: Final = (
+    "packets",
+    "ipv4",
+    "ipv6",
+    "tcp",
+    "udp",
+    "icmp",
+    "vlan",
+    "syn_only",
+    "synack",
+    "rst",
+    "fp_mirai",
+    "fp_zmap",
+    "fp_masscan",
+)
+
+
+@njit(cache=True, nogil=True)
+def _why(p: int, cap: int, link: int) -> int:
+    """The reason for which a frame without an IP packet in it has none."""
+    o, version, _, _ = network(p, cap, link)
+    if version < 0:
+        return -version
+    if cap < o + (20 if version == 4 else 40):
+        return R.SHORT_IP
+    if u8(p + o) >> 4 != version:
+        return R.BAD_VERSION
+    if version == 4 and (u8(p + o) & 15) < 5:
+        return R.BAD_IHL
+    return R.BAD_LENGTH
+
+
+@njit(cache=True, nogil=True)
+def settle(out: Any, totals: Any, src: Any, dst: Any, row: int) -> int:
+    """Add one dissected frame to the totals; the next free row of the address buffers."""
+    holds = out[S.HOLDS]
+    totals[IPV6] += (holds & S.HAS_IP6) != 0
+    totals[TCP] += (holds & S.HAS_TCP) != 0
+    totals[UDP] += (holds & S.HAS_UDP) != 0
+    totals[ICMP] += (holds & S.HAS_ICMP) != 0
+    totals[VLAN] += (holds & S.HAS_VLAN) != 0
+    if not holds & S.HAS_IP:
+        return row
+    totals[IPV4] += 1
+    src[row] = out[S.SRC]
+    dst[row] = out[S.DST]
+    if holds & S.HAS_SEQ:
+        flags = out[S.FLAGS]
+        totals[RST] += (flags & 4) != 0
+        totals[SYNACK] += (flags & 0x3F) == 0x12
+        if flags & 0x3F == 2:
+            totals[SYN_ONLY] += 1
+            mixed = out[S.DST] ^ out[S.DPORT] ^ out[S.SEQ]
+            totals[MIRAI] += out[S.SEQ] == out[S.DST]
+            totals[ZMAP] += out[S.IDENT] == 54321
+            totals[MASSCAN] += out[S.IDENT] == (mixed & 0xFFFF)
+    return row + 1
+
+
+@njit(cache=True, nogil=True)
+def _plain(p: int, cap: int, out: Any) -> bool:
+    """Dissect the frame if it is the commonest kind, IPv4 with a whole TCP header behind Ethernet."""
+    if cap < 54 or be16(p + 12) != 0x0800 or u8(p + 14) != 0x45 or u8(p + 23) != 6:
+        return False
+    length = be16(p + 16)
+    if length < 40 or be16(p + 20) & 0x1FFF:
+        return False
+    S.first_ip(p, 14, out)
+    S.first_tcp(p, 34, out)
+    out[S.HOLDS] = S.HAS_IP | S.HAS_TCP | S.HAS_SEQ
+    return True
+
+
+@njit(cache=True, nogil=True)
+def tally(
+    base: int,
+    end: int,
+    state: Any,
+    interfaces: Any,
+    totals: Any,
+    src: Any,
+    dst: Any,
+    out: Any,
+    skipped: Any,
+    unknown: Any,
+) -> int:
+    """Count packets from ``state[POS]`` on; returns as ``walk`` does.
+
+    ``src`` and ``dst`` (``columns.ROWS`` long) take the first IPv4 addresses of each packet. On ``FRAGMENT``
+    a piece of an IPv6 datagram was met: ``out`` describes it and ``state[FRAME]`` is where its frame begins in
+    the buffer; the caller finishes that packet with ``settle``.
+    """
+    row = state[F.ROW]
+    status = F.BATCH_FULL
+    while row < ROWS:
+        what, at, cap, _, _, link, _ = F.step(base, state[F.POS], end, state, interfaces)
+        if what != F.PACKET:
+            status = what
+            break
+        totals[PACKETS] += 1
+        if link < 0:
+            skipped[R.UNKNOWN_INTERFACE] += 1
+            continue
+        p = base + at
+        if not (link == 1 and _plain(p, cap, out)):
+            S.dissect(p, cap, link, out)
+            if out[S.FRAGMENT]:
+                state[F.FRAME] = at
+                status = F.FRAGMENT
+                break
+            if out[S.HOLDS] & (S.HAS_IP | S.HAS_IP6) == 0:
+                reason = _why(p, cap, link)
+                if reason == R.UNKNOWN_LINK:
+                    unknown[link & 0xFFFF] += 1
+                else:
+                    skipped[reason] += 1
+        row = settle(out, totals, src, dst, row)
+    state[F.ROW] = row
+    return status

@@ -1,0 +1,12 @@
+# ip.id == (ip.dst ^ tcp.dstport ^ tcp.seq) & 0xffff
+# Written from Zeek's documentation; not run where it was written.
+function andon_match(p: raw_pkt_hdr): bool
+	{
+	return p?$ip && p?$tcp && p$ip$id == ((addr_to_counts(p$ip$dst)[0] ^ port_to_count(p$tcp$dport) ^ p$tcp$seq) & 0xffff);
+	}
+
+event raw_packet(p: raw_pkt_hdr)
+	{
+	if ( andon_match(p) )
+		print fmt("%.6f %s %s", network_time(), p$ip$src, p$ip$dst);
+	}
