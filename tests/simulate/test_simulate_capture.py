@@ -208,6 +208,12 @@ def test_the_same_configuration_gives_the_same_bytes(made: SimulationResult, tmp
     assert pq.read_table(again.events) == pq.read_table(made.events)
 
 
+def test_progress_reaches_the_number_of_packets(tmp_path: Path) -> None:
+    told: list[int] = []
+    simulate(small_config(1, 300_000), tmp_path, told.append)
+    assert told == sorted(told) and told[-1] == 300_000 and len(told) > 1
+
+
 def test_another_seed_gives_other_bytes(made: SimulationResult, tmp_path: Path) -> None:
     other = simulate(small_config(6, 20_000), tmp_path / "a")
     assert digest(other.capture) != digest(simulate(small_config(7, 20_000), tmp_path / "b").capture)
@@ -262,6 +268,32 @@ def test_the_project_s_own_reader_sees_the_same_records(made: SimulationResult) 
     ours = pa.Table.from_batches(packets(CONFIG))
     for name in packet.COLUMNS:
         assert theirs[name].combine_chunks() == ours[name].combine_chunks(), name
+
+
+def ones_complement_sum(data: bytes) -> int:
+    data += bytes(len(data) % 2)
+    total = sum(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def test_every_header_and_its_checksum_sum_to_all_ones(made: SimulationResult) -> None:
+    data = made.capture.read_bytes()
+    at, kinds = 24, Counter[int]()
+    while at < len(data):
+        captured = int.from_bytes(data[at + 8 : at + 12], "little")
+        ip = data[at + 30 : at + 16 + captured]
+        proto, body = ip[9], ip[20:]
+        kinds[proto] += 1
+        if kinds[proto] <= 2000:
+            assert ones_complement_sum(ip[:20]) == 0xFFFF
+            pseudo = ip[12:20] + bytes((0, proto)) + len(body).to_bytes(2, "big") if proto != 1 else b""
+            assert ones_complement_sum(pseudo + body) == 0xFFFF
+            if proto == 1 and body[0] == 3:
+                assert ones_complement_sum(body[8:28]) == 0xFFFF  # the quoted header too
+        at += 16 + captured
+    assert set(kinds) == {1, 6, 17}
 
 
 @pytest.mark.skipif(shutil.which("tcpdump") is None, reason="tcpdump is not installed")

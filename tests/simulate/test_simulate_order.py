@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from andon.simulate.internet import Always, Family, InternetConfig, packets
 from andon.simulate.internet.addresses import space
-from andon.simulate.internet.cyclic import ORDER, P, Logarithms, Scan, elements, is_generator, visits
+from andon.simulate.internet.cyclic import ORDER, Logarithms, P, Scan, elements, is_generator, visits
 from andon.simulate.internet.population import populate
 
 LOGARITHMS = Logarithms()

@@ -7,10 +7,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from andon.cli.terminal import console, safe
-from andon.records.finding import Finding, timestamp
+from andon.records.finding import Check, Finding, timestamp
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from andon.run.batch import Analysis
 
@@ -58,21 +59,24 @@ def _window(screen: Console, findings: Iterable[Finding]) -> None:
     from rich.text import Text
 
     for finding in findings:
-        head = Table.grid(padding=(0, 1), expand=False)
-        head.add_column(width=13)
-        head.add_column(overflow="fold")
-        colour = _COLOURS[finding.severity]
-        head.add_row(Text(finding.severity, style=colour), Text(safe(finding.title), style="bold"))
-        head.add_row(Text(finding.kind, style="dim"), Text(safe(finding.statement)))
-        for item in finding.evidence:
-            if item.check is None:
-                head.add_row("", Text("- " + safe(item.statement), style="dim"))
-            elif item.check.expression and item.check.expected is not None:
-                chance = f"{item.check.by_chance:.2g} by chance"
-                head.add_row(
-                    Text("check", style="green"),
-                    Text(
-                        f"{item.check.tool} '{item.check.expression}' -> {item.check.expected:,} ({chance})"
-                    ),
-                )
-        screen.print(head)
+        block = Table.grid(padding=(0, 1))
+        block.add_column(width=13)
+        block.add_column(overflow="fold")
+        title = Text.assemble((safe(finding.title), "bold"), (f"  [{finding.kind}]", "dim"))
+        block.add_row(Text(finding.severity, style=_COLOURS[finding.severity]), title)
+        block.add_row("", Text(safe(finding.statement)))
+        checks = [item.check for item in finding.evidence if item.check and item.check.expression]
+        for check in checks[:1]:
+            block.add_row(Text("check", style="green"), _check(check))
+        if len(checks) > 1:
+            more = f"and {len(checks) - 1} more check{'s' if len(checks) > 2 else ''} with --format json"
+            block.add_row("", Text(more, style="dim"))
+        screen.print(block)
+
+
+def _check(check: Check) -> Text:
+    from rich.text import Text
+
+    chance = f"; {check.by_chance:,.2g} by chance" if check.by_chance else ""
+    counted = f"{check.expected:,}" if check.expected is not None else "?"
+    return Text(f"{check.tool} '{check.expression}' -> {counted} packets{chance}", style="dim")

@@ -67,4 +67,6 @@ def internet(
         fail(str(error), 2)
     except OSError as error:
         fail(str(error), 1)
-    note(f"{result.packets:,} packets of {result.sources:,} sources in {result.capture}; truth in {result.truth}")
+    note(
+        f"{result.packets:,} packets of {result.sources:,} sources in {result.capture}; truth in {result.truth}"
+    )

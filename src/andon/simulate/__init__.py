@@ -1,0 +1,1 @@
+"""Networks with known ground truth: for demonstrations, tests and benchmarks."""

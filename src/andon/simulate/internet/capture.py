@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,11 +35,13 @@ class SimulationResult:
     sources: int
 
 
-def simulate(config: InternetConfig, out: Path) -> SimulationResult:
+def simulate(
+    config: InternetConfig, out: Path, progress: Callable[[int], None] | None = None
+) -> SimulationResult:
     """Write ``out/capture.pcap``, ``out/truth.parquet`` and ``out/events.parquet``; ``out`` is made if absent.
 
     The capture is a classic little-endian pcap (microseconds, Ethernet) sorted by time, deterministic in
-    ``config``. Memory does not depend on the number of packets, but on the number of sources. Raises OSError if
+    ``config``. ``progress`` is called with the number of packets written so far, every 100,000 or so. Memory does not depend on the number of packets, but on the number of sources. Raises OSError if
     the files cannot be written, ValueError for a relation that cannot be solved for a field.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -65,6 +67,8 @@ def simulate(config: InternetConfig, out: Path) -> SimulationResult:
                 _write_all(file.write, memoryview(buffer[:size]))  # type: ignore[arg-type]
                 written += size
             count += len(order)
+            if progress is not None:
+                progress(count)
     truth = truth_table(population, planned, spoofed)
     result = SimulationResult(
         capture,

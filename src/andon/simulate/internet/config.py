@@ -27,7 +27,8 @@ class InternetConfig:
     ``packets`` is met exactly. ``noise`` is the share of packets that are background noise; of the others,
     ``contamination`` is the share of a scanning source's packets that come from an ordinary host behind the same
     address. ``families`` None stands for the default table, scaled to the number of packets; ``extra`` families
-    are added to it. ``noise_sources`` None stands for one per 36 noise packets. Raises ValueError.
+    are added to it. ``noise_sources`` None stands for one per 36 noise packets, at most 500,000. ``families=()`` and
+    no ``extra`` gives nothing but noise. Raises ValueError.
 
     >>> InternetConfig(seed=1, packets=1000, telescope=("192.0.2.0/24",)).addresses
     256

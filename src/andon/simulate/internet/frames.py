@@ -131,9 +131,9 @@ def write(rows, order, opt_words, opt_len, opt_sum, opt_clock, pay_of_port, pay_
                 put32(at + 4, salt)
                 total = head + (salt >> 16) + (salt & 0xFFFF)
                 for j in range(8, body, 2):
-                    word: Any = ((j + 0x58) << 8) | (j + 0x59)
-                    put16(at + j, word)
-                    total += word
+                    pattern = ((j + 0x58) << 8) | (j + 0x59)
+                    put16(at + j, pattern)
+                    total += pattern
             else:
                 # Quoted: the spoofed SYN that the telescope address seems to have sent.
                 q = at + 8

@@ -43,6 +43,7 @@ UDP_PORTS: Final = (
 )
 ORDINARY: Final = "ordinary"  # the family of foreign packets
 SPREAD: Final = 1.6
+MOST_SOURCES: Final = 500_000  # unless the configuration says otherwise: memory grows with sources
 UDP_SHARE, ECHO_SHARE, ONE_TARGET_SHARE = 0.16, 0.06, 0.12
 BRIEF_SHARE, BRIEF_SECONDS = 0.55, 400.0
 
@@ -101,7 +102,7 @@ def add_noise(b: Builder, packets: int) -> None:
         return
     rng = b.rng("background noise")
     begin, end = b.config.start_ns, b.config.end_ns
-    n = min(packets, b.config.noise_sources or max(1, packets // 36))
+    n = min(packets, b.config.noise_sources or min(max(1, packets // 36), MOST_SOURCES))
     rows = np.zeros(n, SESSION)
     rows["src"] = b.sources.draw(n)
     rows["n"] = 1 + apportion(np.exp(rng.normal(0, SPREAD, n)), packets - n, rng)

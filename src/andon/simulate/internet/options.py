@@ -26,7 +26,7 @@ def _scale(shift: int) -> bytes:
 # Name -> block. Every block is a whole number of 32-bit words.
 BLOCKS: Final[dict[str, bytes]] = {
     "none": b"",
-    "mss": _mss(1460),  # Masscan since 1.3, Nmap, many embedded stacks
+    "mss": _mss(1460),  # Masscan, Nmap, many embedded stacks
     "mss1400": _mss(1400),
     "linux-ws0": _mss(1460) + SACK + CLOCK + NOP + _scale(0),
     "linux-ws2": _mss(1440) + SACK + CLOCK + NOP + _scale(2),

@@ -2,14 +2,16 @@
 
 Read in the tools' public source: Mirai (scanner.c: seq = destination, random id, source port and window drawn
 once per process, no options, every tenth packet to 2323), Masscan (id = destination ^ port ^ seq, window 1024,
-TTL 255; a MSS option since 1.3), ZMap (id 54321 before 4.1, random since; window 65535; the options of Ubuntu
-since 4.1), Nmap (seq = session mask ^ the number of the try in both halves; TTL 37 to 59; window 1024 times 1 to 4
-by the TTL in older versions, 1024 since; MSS option), Unicornscan (keyed by session; public darknet classifiers).
+TTL 255; current versions send a MSS option, older ones none), ZMap (id 54321 before 4.1, random since; window 65535;
+the options of Ubuntu since 4.1), Nmap (seq = session mask ^ the number of the try in both halves; TTL 37 to 59;
+older versions: window 1024 times 1 to 4 by the TTL), Unicornscan (relation keyed by session, from a public darknet
+classifier).
 
-Assumed, from general knowledge, and to be replaced when measured: initial TTL 64 of raw sockets on Linux, the
-source ports of Masscan and ZMap, the share of older versions, windows and IP-id behaviour of operating systems
-(p0f-like values), and the Hajime- and Mozi-like families, of which only window 14600 with several ports and the
-port set are public. ZMap's TTL is 255 before 4.1 and the sending host's since.
+Assumed, from general knowledge, and to be replaced when measured: initial TTL 64 of raw sockets on Linux; source
+ports, windows and TTLs not named above (Nmap now: window 1024 and a MSS option; ZMap: TTL 255 before 4.1, the
+sending host's since; one source port per Masscan and Nmap run); windows, options and IP-id behaviour of operating
+systems (p0f-like values); the Hajime- and Mozi-like families, of which only window 14600 with more than two ports
+and the port sets are public.
 """
 
 from __future__ import annotations
