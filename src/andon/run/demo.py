@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from andon.records.expression import canonical, parse
 from andon.records.finding import Finding
 from andon.run.batch import Analysis, analyze
 from andon.run.results import write_results
@@ -44,7 +43,7 @@ class Demo:
         return all((score.true > 0) == (score.found > 0) for score in self.tools)
 
     def show(self, as_json: bool) -> None:
-        """Print the comparison (JSON: one object; else the findings' titles and tables)."""
+        """Print the comparison to stdout: one JSON object, or tables."""
         if as_json:
             print(json.dumps(self.to_dict()))
             return
@@ -90,30 +89,31 @@ def _addresses(finding: Finding) -> list[int]:
     return [int(IPv4Address(entity.value)) for entity in finding.entities if entity.type == "ipv4-addr"]
 
 
+# Which tool of the catalogue forms the packets of which simulated stack. New ZMap has no relation, so no name.
+_TOOL_OF_STACK = {
+    "mirai": "mirai",
+    "masscan": "masscan",
+    "masscan-old": "masscan",
+    "zmap-old": "zmap",
+    "unicornscan": "unicornscan",
+    "nmap": "nmap",
+    "nmap-old": "nmap",
+    "hajime": "hajime",
+}
+
+
 def _tools(result: Analysis, truth: pa.Table) -> list[Score]:
-    """One score per tool that was there or was named; truth: sources with two or more packets of its relation."""
+    """One score per tool that was there or was named; truth: sources with two or more packets of the tool."""
     found: dict[str, set[int]] = {}
-    relations: dict[str, str] = {}
     for finding in result.findings:
         if finding.kind == "known-tool":
-            tool = finding.subject[1]
-            found.setdefault(tool, set()).update(_addresses(finding))
-            relations.setdefault(tool, _canonical(str(finding.attributes.get("relation", ""))))
-    rows = truth.filter(pc.greater_equal(truth["packets"], _ENOUGH)).select(["src", "family", "expression"])
+            found.setdefault(finding.subject[1], set()).update(_addresses(finding))
     true: dict[str, set[int]] = {}
-    names = {*found, "mirai", "masscan", "zmap", "unicornscan", "nmap", "hajime"}
-    for row in rows.to_pylist():
-        relation = _canonical(row["expression"])
-        start = row["family"].split("-")[0]
-        for tool in names:
-            named = start == tool and (relation or tool == "hajime")
-            if named or (relation and relation == relations.get(tool)):
-                true.setdefault(tool, set()).add(row["src"])
+    for row in truth.select(["src", "stack", "packets"]).to_pylist():
+        tool = _TOOL_OF_STACK.get(row["stack"])
+        if tool and row["packets"] >= _ENOUGH:
+            true.setdefault(tool, set()).add(row["src"])
     return [Score.of(tool, true.get(tool, ()), found.get(tool, ())) for tool in sorted({*true, *found})]
-
-
-def _canonical(text: str) -> str:
-    return str(canonical(parse(text))) if text else ""
 
 
 def _purposes(result: Analysis, truth: pa.Table) -> list[Score]:
@@ -151,13 +151,13 @@ def _victims(findings: Sequence[Finding], truth: pa.Table) -> Score:
 
 def _floods(findings: Sequence[Finding], events: Path) -> Score:
     table = pq.read_table(events)
-    flooded = table.filter(pc.equal(table["event"], "flood"))["dst"].to_pylist()
+    flooded = table.filter(pc.equal(table["event"], "attack-begin"))["dst"].to_pylist()
     found = [
         int(IPv4Address(finding.subject[1]))
         for finding in findings
         if finding.attributes.get("class") in {"spoofed-flood-target", "reflection-target"}
     ]
-    return Score.of("addresses flooded", [a for a in flooded if a], found)
+    return Score.of("addresses flooded", [address for address in flooded if address], found)
 
 
 def _print(demo: Demo) -> None:
@@ -167,7 +167,7 @@ def _print(demo: Demo) -> None:
     screen = Console(width=100, highlight=False)
     screen.print(f"{demo.packets:,} simulated packets, an hour on five /18 telescopes. What Andon says:")
     for finding in demo.analysis.findings:
-        screen.print(f"  {finding.kind:19} {finding.title}")
+        screen.print(f"  {finding.kind:19} {finding.title}", overflow="ellipsis", no_wrap=True)
     screen.print()
     table = Table(title="The answer beside the truth", title_justify="left", box=None, pad_edge=False)
     for name in ("", "truth", "found", "right", "precision", "recall"):

@@ -139,7 +139,10 @@ def _solve_chain(node: Sum, right: Value, mask: int) -> Iterator[Isolated]:
 
 def _solve_shift(node: Sum, right: Value, mask: int) -> Iterator[Isolated]:
     up, down = shifted(node, "<<"), shifted(node, ">>")
-    if up is not None and up[1] < 32 and not possible_bits(right) & mask & low_mask(up[1]):
-        yield from _solve(up[0], Sum(">>", (right, Const(up[1]))), mask >> up[1])
+    if up is not None and up[1] < 32:
+        if not possible_bits(right) & mask & low_mask(up[1]):
+            yield from _solve(up[0], Sum(">>", (right, Const(up[1]))), mask >> up[1])
+        elif possible_bits(up[0]) << up[1] <= WORD:  # nothing is shifted out: the same as a rotation
+            yield from _solve(up[0], Fn("rotl32", right, 32 - up[1]), rotate_left(mask, 32 - up[1]))
     if down is not None and down[1] < 32 and not possible_bits(right) & mask & ~(WORD >> down[1]):
         yield from _solve(down[0], Sum("<<", (right, Const(down[1]))), (mask << down[1]) & WORD)

@@ -42,6 +42,7 @@ class Sources:
     last: np.ndarray  # int64
     low: np.ndarray  # int64, lowest port
     high: np.ndarray  # int64, highest port
+    main: np.ndarray  # int64, the port scanned most, by four packets drawn
     slots: np.ndarray  # uint64 (n, 3)
     active: np.ndarray  # int64, number of slots
     protocols: np.ndarray  # int64 bits: TCP 1, UDP 2, ICMP 4
@@ -74,6 +75,7 @@ def sources(profiles: Profiles) -> Sources:
         last=(LAST - least[:, 2]) * TICK_SECONDS,
         low=least[:, 1],
         high=LAST - least[:, 3],
+        main=_most_scanned(columns["drawn"]),
         slots=slots,
         active=ones(slots),
         protocols=protocols,
@@ -98,12 +100,26 @@ def _breadth(packets: np.ndarray, ports: np.ndarray, bits: np.ndarray) -> tuple[
 
 
 def _targets(bits: np.ndarray) -> np.ndarray:
-    fine, coarse = (
-        _linear_count(bits[:, TARGETS_AT + n : TARGETS_AT + n + 1]) * rate
-        for n, rate in enumerate(TARGET_RATES)
-    )
-    # 64 bits count up to about 150 with 15 % error; beyond that the coarser sample is the better one.
-    return np.maximum(np.where(fine < 150 * TARGET_RATES[0], fine, coarse), 1.0)
+    out = np.ones(len(bits))
+    done = np.zeros(len(bits), np.bool_)
+    for n, rate in enumerate(TARGET_RATES):
+        count = _linear_count(bits[:, TARGETS_AT + n : TARGETS_AT + n + 1])
+        # 64 bits count up to about 190; beyond that the coarser sample is the better one.
+        out = np.where(done, out, count * rate)
+        done |= count < 190
+    return np.maximum(out, 1.0)
+
+
+def _most_scanned(drawn: np.ndarray) -> np.ndarray:
+    """The port that stands most often among the packets drawn; of equals the lowest."""
+    free = drawn == np.iinfo(drawn.dtype).max
+    ports = np.sort(np.where(free, -1, (drawn & np.uint32(0xFFFF)).astype(np.int64)), axis=1)
+    best, times = ports[:, -1].copy(), np.zeros(len(ports), np.int64)
+    for n in range(ports.shape[1] - 1, -1, -1):
+        number = (ports == ports[:, n : n + 1]).sum(axis=1)
+        better = (ports[:, n] >= 0) & (number >= times)
+        best[better], times[better] = ports[better, n], number[better]
+    return best
 
 
 @njit(cache=True, nogil=True)

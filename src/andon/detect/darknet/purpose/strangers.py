@@ -44,7 +44,7 @@ def in_step(sources: Sources, begin: int, end: int) -> np.ndarray:
     able, born, gone = able[~short], born[~short], gone[~short]
     if not len(able):
         return found
-    port = sources.low[able]
+    port = sources.main[able]
     ports, group, size = np.unique(port, return_inverse=True, return_counts=True)
     common = np.argsort(-size, kind="stable")[:_MOST_PORTS]
     common = common[size[common] >= _LEAST_NETWORKS]

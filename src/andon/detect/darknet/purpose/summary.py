@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from andon.detect.darknet.purpose.kernel import BITS, COUNTS, LEAST, profile_batch
+from andon.detect.darknet.purpose.kernel import BITS, COUNTS, DRAWN, LEAST, profile_batch
 from andon.records.columns import column
 from andon.sketch.rows import Column, KeyedRows
 from andon.sketch.state import StateError, pack, unpack
@@ -17,6 +17,7 @@ SPEC = {
     "bits": Column("<u8", "or", BITS),
     "counts": Column("<u8", "add", COUNTS),
     "least": Column("<u2", "min", LEAST),
+    "drawn": Column("<u4", "lowest", DRAWN),
 }
 READ = ("ts", "src", "dst", "dst_port", "proto", "tcp_flags", "layers", "icmp_type")
 
@@ -42,6 +43,7 @@ class Profiles:
                 rows.columns["bits"].reshape(-1),
                 rows.columns["counts"].reshape(-1),
                 rows.columns["least"].reshape(-1),
+                rows.columns["drawn"].reshape(-1),
                 rows.used,
                 rows.room,
                 rows.level,
