@@ -237,6 +237,7 @@ def test_shares_are_exact_and_never_off_by_more_than_one() -> None:
         ({"telescope": ("1.0.0.0/16", "1.0.4.0/24")}, "overlap"),
         ({"telescope": ("nonsense",)}, "nonsense"),
         ({"noise_sources": 0}, "noise_sources"),
+        ({"extra": (parse_family("mirai:tcp.seq == ip.dst:5"),)}, "'mirai' is there twice"),
         ({"families": (Family("a", "udp", "tool", "attack", 1, 1.0),) * 2}, "there twice"),
     ],
 )
@@ -256,6 +257,7 @@ def test_a_wrong_configuration_says_what_is_wrong(options: dict[str, object], me
         ("a:ip.src == ip.dst:3", "not ours to set"),
         ("a:tcp.seq == ip.dst or ip.id == 4:3", "leaves a choice"),
         ("a:tcp.seq == ip.dst:0", "at least one source"),
+        ("a:tcp.seq == ip.dst:6000000", "at most 5,000,000"),
     ],
 )
 def test_a_wrong_family_says_what_is_wrong(text: str, message: str) -> None:

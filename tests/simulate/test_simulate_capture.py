@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from captured import Packet, read
 
 from andon.records import packet
 from andon.simulate.internet import (
@@ -27,9 +27,6 @@ from andon.simulate.internet import (
 )
 from andon.simulate.internet.population import populate
 from andon.simulate.internet.stream import Stream
-
-sys.path.insert(0, str(Path(__file__).parent))
-from captured import Packet, read
 
 CONFIG = InternetConfig(
     seed=5,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from andon.detect.darknet.tools import ToolsEngine
 from andon.records.contract import Context, Outcome, Site
 from andon.records.packet import IPV4, SCHEMA, SYN, TCP, UDP
-from andon.detect.darknet.tools import ToolsEngine
 
 DAY = 86_400_000_000_000
 DARK = np.uint32(0x0A000000)

@@ -40,9 +40,9 @@ def simulate(
 ) -> SimulationResult:
     """Write ``out/capture.pcap``, ``out/truth.parquet`` and ``out/events.parquet``; ``out`` is made if absent.
 
-    The capture is a classic little-endian pcap (microseconds, Ethernet) sorted by time, deterministic in
-    ``config``. ``progress`` is called with the number of packets written so far, every 100,000 or so. Memory does not depend on the number of packets, but on the number of sources. Raises OSError if
-    the files cannot be written, ValueError for a relation that cannot be solved for a field.
+    The capture is a classic little-endian pcap (microseconds, Ethernet) sorted by time, deterministic in ``config``.
+    ``progress`` is called with the number of packets written so far, every hundred thousand or so. Memory grows with
+    the number of sources (about 0.6 KB each), not of packets. Raises OSError if the files cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
     population = populate(config)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from .catalogue import default_families
 from .family import Family
 
 # Five disjoint /18 in distinct /8s whose high bits differ, so that relations on them can be seen.
@@ -66,7 +67,8 @@ class InternetConfig:
         if self.noise_sources is not None and self.noise_sources < 1:
             raise ValueError(f"noise_sources must be at least 1, not {self.noise_sources}")
         object.__setattr__(self, "blocks", _blocks(self.telescope))
-        names = [f.name for f in (*(self.families or ()), *self.extra)]
+        table = default_families(self) if self.families is None else self.families
+        names = [f.name for f in (*table, *self.extra)]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"family {name!r} is there twice")

@@ -13,6 +13,7 @@ from .tools import TOOLS
 
 KINDS = ("tool", "botnet", "worm", "survey", "noise", "backscatter", "flood")
 PURPOSES = ("attack", "survey", "none", "backscatter")
+MOST_SOURCES = 5_000_000
 Ports = tuple[tuple[int, int], ...]  # (port, weight)
 
 
@@ -119,6 +120,8 @@ class Family:
             raise ValueError(f"{where}: unknown purpose {self.purpose!r}; purposes are {', '.join(PURPOSES)}")
         if self.sources < 1:
             raise ValueError(f"{where}: needs at least one source, not {self.sources}")
+        if self.sources > MOST_SOURCES:
+            raise ValueError(f"{where}: at most {MOST_SOURCES:,} sources, not {self.sources:,}")
         if self.one_block and self.sources > 254:
             raise ValueError(f"{where}: a /24 holds 254 sources, not {self.sources}")
         if not self.weight > 0:

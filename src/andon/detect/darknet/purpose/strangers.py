@@ -20,7 +20,9 @@ from andon.detect.darknet.purpose.profile import Sources
 
 _BINS = 144
 _SHORTEST_BIN = 30  # seconds
-_LEAST_PACKETS = 4
+_LEAST_BINS = 12
+_LEAST_PACKETS = 6
+_PAUSES = 7.0  # mean pauses without a packet after which a source is gone (chance e^-7)
 _LEAST_NETWORKS = 8
 _MOST_PORTS = 1000
 _RATIO = 3.0
@@ -34,25 +36,33 @@ def in_step(sources: Sources, begin: int, end: int) -> np.ndarray:
     found = np.zeros(len(sources), np.int64)
     length = max(end - begin, 1)
     bins = int(min(_BINS, length // _SHORTEST_BIN))
-    if bins < 12:
+    if bins < _LEAST_BINS:
         return found  # too short to tell waking from the start of the capture
-    width = length / bins
     able = np.flatnonzero(sources.packets >= _LEAST_PACKETS)
-    born = np.clip((sources.first[able] - begin) / width, 0, bins - 1).astype(np.int64)
-    gone = np.clip((sources.last[able] - begin) / width, 0, bins - 1).astype(np.int64)
-    short = gone - born < 2  # a burst of a few minutes has no waking and stopping of its own
-    able, born, gone = able[~short], born[~short], gone[~short]
+    first, last = sources.first[able] - begin, sources.last[able] - begin
+    # A source that sends every ten minutes and was first seen after five was there from the beginning.
+    pause = _PAUSES * (last - first) / (sources.packets[able] - 1)
+    there, staying = first <= np.maximum(pause, _SHORTEST_BIN), length - last <= np.maximum(pause, _SHORTEST_BIN)
+    seen = ~(there & staying)
+    able, first, last, there, staying = (values[seen] for values in (able, first, last, there, staying))
     if not len(able):
         return found
-    port = sources.main[able]
-    ports, group, size = np.unique(port, return_inverse=True, return_counts=True)
+    _, group, size = np.unique(sources.main[able], return_inverse=True, return_counts=True)
     common = np.argsort(-size, kind="stable")[:_MOST_PORTS]
     common = common[size[common] >= _LEAST_NETWORKS]
-    tests = len(common) * bins * bins
+    scales = [number for number in (bins, bins // 4) if number >= _LEAST_BINS]
+    tests = len(common) * sum(number**2 for number in scales)
+    order = np.argsort(group, kind="stable")
+    ends = np.cumsum(size)
     for number in common:
-        rows = np.flatnonzero(group == number) if len(ports) > 1 else np.arange(len(able))
-        crowd = _crowds(born[rows], gone[rows], sources.address[able[rows]] >> 16, bins, tests)
-        found[able[rows]] = crowd
+        rows = order[ends[number] - size[number] : ends[number]]
+        for cut in scales:
+            born = np.clip(first[rows] * cut / length, 0, cut - 1).astype(np.int64)
+            gone = np.clip(last[rows] * cut / length, 0, cut - 1).astype(np.int64)
+            crowd = _crowds(
+                born, gone, there[rows], staying[rows], sources.address[able[rows]] >> 16, cut, tests
+            )
+            found[able[rows]] = np.maximum(found[able[rows]], crowd)
     return found
 
 
@@ -70,15 +80,22 @@ def _sum3(values: np.ndarray) -> np.ndarray:
     return np.asarray(padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:])
 
 
-def _crowds(born: np.ndarray, gone: np.ndarray, network: np.ndarray, bins: int, tests: int) -> np.ndarray:
+def _crowds(  # noqa: PLR0917
+    born: np.ndarray,
+    gone: np.ndarray,
+    there: np.ndarray,
+    staying: np.ndarray,
+    network: np.ndarray,
+    bins: int,
+    tests: int,
+) -> np.ndarray:
     """For sources of one port: the size of the crowd each is in, 0 if none."""
-    there, staying = born <= 1, gone >= bins - 2  # when the observation began, when it ended
+    whole = ~there & ~staying & (gone - born >= 2)  # a short burst has no waking and stopping of its own
     cells = np.zeros((bins, bins))
-    np.add.at(cells, (born, gone), 1)
+    np.add.at(cells, (born[whole], gone[whole]), 1)
     window = _sum3(_sum3(cells).T).T
     births = _sum3(_ordinary(np.bincount(born[~there], minlength=bins).astype(float)))
     deaths = _sum3(_ordinary(np.bincount(gone[~staying], minlength=bins).astype(float)))
-    whole = ~there & ~staying
     lifetime = np.bincount((gone - born)[whole], minlength=bins) / max(int(whole.sum()), 1)
     lasting = _sum3(lifetime)
     crowd = np.zeros(len(born), np.int64)
@@ -98,11 +115,11 @@ def _crowds(born: np.ndarray, gone: np.ndarray, network: np.ndarray, bins: int, 
             _sum3(np.bincount(gone[there & ~staying], minlength=bins).astype(float))[gone],
         ),
     )
-    seen[there & staying] = 0  # present throughout: nothing to be seen
+    seen[~whole & ~there & ~staying] = 0
     with np.errstate(divide="ignore", invalid="ignore"):
         surprise = seen * np.log(seen / expected) - seen + expected
     out = np.flatnonzero((seen >= _LEAST_NETWORKS) & (seen >= _RATIO * expected) & (surprise >= threshold))
-    case = np.where(whole, 0, np.where(staying, 1, 2))
+    case = np.select([whole, staying, there], [0, 1, 2], 3)
     point = (case * bins + np.where(case == 2, 0, born)) * bins + np.where(case == 1, 0, gone)
     for value in np.unique(point[out]):
         at = int(np.flatnonzero(point == value)[0])

@@ -179,12 +179,18 @@ def _tool(entry: Mapping[str, Any], counts: dict[str, int]) -> Tool:
 def _signature(tool: str, item: Mapping[str, Any], counts: dict[str, int]) -> Signature:
     given = dict(item)
     try:
-        scope, lane = given.pop("scope"), LANES.index(given.pop("lane"))
+        scope, lane = given.pop("scope"), given.pop("lane")
+        if lane not in LANES or scope not in counts:
+            raise CatalogueError(
+                f"lane {lane!r} must be one of {LANES}, scope {scope!r} one of {tuple(counts)}"
+            )
         identity = sum(IDENTITY[field] for field in given.pop("identity", []))
         for key in ("vary", "specific"):
             given[key] = tuple(given.get(key, ()))
         number = counts[scope]
-        made = Signature(tool=tool, number=number, scope=scope, lane=lane, identity=identity, **given)
+        made = Signature(
+            tool=tool, number=number, scope=scope, lane=LANES.index(lane), identity=identity, **given
+        )
         for text in (made.guard, made.relation, made.also or "0 == 0", made.compare or "0 == 0"):
             _check_scope(made, parse(text), text == made.relation)
     except (KeyError, TypeError, ValueError, ExpressionError) as error:
