@@ -19,7 +19,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "backscatter"))
 
-from backscatter_traffic import (  # noqa: E402
+from backscatter_traffic import (
     DARK,
     DAY,
     RST,
@@ -32,13 +32,13 @@ from backscatter_traffic import (  # noqa: E402
     telescope,
 )
 
-from andon.detect.darknet.backscatter import engine  # noqa: E402
-from andon.detect.darknet.backscatter.services import service_ports  # noqa: E402
-from andon.detect.darknet.backscatter.summary import LIMIT, Summary  # noqa: E402
-from andon.records.contract import Context, Site  # noqa: E402
-from andon.records.packet import ICMP, IPV4, SYN  # noqa: E402
-from andon.simulate.internet import small_config, truth  # noqa: E402
-from andon.simulate.internet import packets as simulated  # noqa: E402
+from andon.detect.darknet.backscatter import engine
+from andon.detect.darknet.backscatter.services import service_ports
+from andon.detect.darknet.backscatter.summary import LIMIT, Summary
+from andon.records.contract import Context, Site
+from andon.records.packet import ICMP, IPV4, SYN
+from andon.simulate.internet import packets as simulated
+from andon.simulate.internet import small_config, truth
 
 SERVICES = service_ports()
 REPEATS = np.array([0, 1, 3, 7, 15, 31])  # seconds at which Linux sends a SYN-ACK (tcp_synack_retries = 5)
@@ -111,7 +111,7 @@ def recall(quick: bool) -> None:
         true: dict[int, tuple[int, int]] = {}
         for seconds in LENGTHS:
             for rate in RATES:
-                for n in range(each):
+                for _ in range(each):
                     victim = 0xCB000000 + len(true)
                     batch = attack(victim, rate, seconds, dark, len(true))
                     true[victim] = (seconds, rate)
@@ -146,8 +146,8 @@ def noise(quick: bool) -> None:
         rows += int(state.totals.sum())
         false += len(concluded(summary=state, dark=81920).findings)
     print(
-        f"\npure noise: 5 x /18, {seeds} days of 100,000 sources with 24 stray answers a day each (repeated as by Linux)"
-        f" and 500,000 scan packets: {rows:,} packets, {false} findings"
+        f"\npure noise: 5 x /18, {seeds} days of 100,000 sources with 24 stray answers a day each (half repeated as"
+        f" by Linux) and 500,000 scan packets: {rows:,} packets, {false} findings"
     )
 
 
@@ -193,7 +193,8 @@ def simulator(quick: bool) -> None:
     print(
         f"\nsimulated Internet, 1 M packets an hour, 5 x /18: {true_all} victims with 10 packets or more"
         f" (and {weak} with fewer), {called_all} called,"
-        f" precision {right / called_all:.3f}, recall {right / true_all:.3f}; floods on one address {floods_called}/{floods}"
+        f" precision {right / called_all:.3f}, recall {right / true_all:.3f};"
+        f" floods on one address {floods_called}/{floods}"
     )
 
 

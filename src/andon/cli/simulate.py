@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from andon.cli.terminal import fail, note
+from andon.cli.terminal import fail, note, progress
 
 app = typer.Typer(
     help="Make traffic whose truth is known.\n\nExample: andon simulate internet --seed 1 --out sim",
@@ -62,7 +62,8 @@ def internet(
         fail(str(error), 2)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        result = simulate(config, out)
+        with progress("simulate") as report:
+            result = simulate(config, out, lambda made: report("write", made))
     except ValueError as error:
         fail(str(error), 2)
     except OSError as error:

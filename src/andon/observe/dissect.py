@@ -314,6 +314,12 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                 break
             what = be16(p + o + 6)
             o += 8
+        elif what == 0x8909:
+            # Cisco MetaData: version, length, options of two bytes each, a security group tag.
+            if o + 8 > end:
+                break
+            what = be16(p + o + 6)
+            o += 8
         elif what in (0x8847, 0x8848):
             if o + 4 > end:
                 break

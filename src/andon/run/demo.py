@@ -66,8 +66,7 @@ def run_demo(folder: Path, seed: int, small: bool, progress: Callable[[str, int]
     """Simulate into ``folder``, analyse without telling the telescope, score. Raises OSError if the disk is full."""
     config = small_config(seed) if small else demo_config(seed)
     start = process_time()
-    progress("simulate", 0)
-    made = simulate(config, folder)
+    made = simulate(config, folder, lambda packets: progress("simulate", packets))
     simulated = process_time()
     result = analyze([made.capture], progress=progress)
     analysed = process_time()

@@ -143,7 +143,7 @@ def _victims(
         wanted = (classes.SYN_ACK, classes.RST, classes.RST_ACK) if tcp else (classes.UDP_ANSWER,)
         hit = _together(mine.addresses, dark)
         full = bool(mine.addresses.max() >= MOST_COUNTED)
-        sampled = np.count_nonzero(pairs["src"] == address)
+        sampled = int(np.count_nonzero(pairs["src"] == address))
         if full and sampled >= _ENOUGH:  # the masks are full, but the sample of pairs tells
             hit, full = max(hit, float(sampled * scale)), False
         found.append(
@@ -156,9 +156,7 @@ def _victims(
                 rates=tuple(
                     global_rate(
                         int(mine.packets[n]),
-                        float(mine.addresses[n])
-                        if mine.addresses[n] < MOST_COUNTED
-                        else float(mine.packets[n]),
+                        _hits(float(mine.addresses[n]), float(sampled * scale), len(mine), sampled),
                         int(mine.last[n] - mine.first[n]),
                         dark,
                     )
@@ -169,6 +167,13 @@ def _victims(
             )
         )
     return sorted(found, key=lambda victim: (-victim.packets, victim.address))
+
+
+def _hits(counted: float, estimate: float, attacks: int, sampled: int) -> float | None:
+    """Distinct dark addresses of one attack: counted, or from the sample if it holds enough of just this attack."""
+    if counted < MOST_COUNTED:
+        return counted
+    return max(estimate, counted) if attacks == 1 and sampled >= _ENOUGH else None
 
 
 def _together(addresses: np.ndarray, dark: int) -> float:

@@ -87,7 +87,9 @@ def find_episodes(keys: np.ndarray, bins: dict[str, np.ndarray], rules: Threshol
         dst_low=_reduce(np.minimum, kept["dst_low"], start),
         dst_high=_reduce(np.maximum, kept["dst_high"], start),
     )
-    return episodes.only((busiest >= rules.rate) & (np.round(window_addresses) >= rules.addresses))
+    fast = (busiest >= rules.rate) & (np.round(window_addresses) >= rules.addresses)
+    slow = (episodes.packets >= rules.slow) & (episodes.addresses >= 0.8 * rules.slow)
+    return episodes.only(fast | slow if rules.slow else fast)
 
 
 def _run_starts(source: np.ndarray, first: np.ndarray, last: np.ndarray, silence: int) -> np.ndarray:

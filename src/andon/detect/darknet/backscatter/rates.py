@@ -1,11 +1,12 @@
-"""From what a telescope sees to what a victim sends worldwide, with an interval."""
+"""From what a telescope sees to what a victim suffers worldwide, with an interval."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import exp, sqrt
 
 SMALLEST_TELESCOPE = 256  # below this many addresses a factor of 2^32/N says nothing
+MOST_COPIES = 6  # of a SYN-ACK that nobody answers (Linux, tcp_synack_retries = 5)
 _Z = 1.96  # 95 %
 
 
@@ -29,16 +30,27 @@ def poisson_interval(count: float) -> tuple[float, float]:
     return max(low, 0.0), up * (1 - 1 / (9 * up) + _Z / (3 * sqrt(up))) ** 3
 
 
-def global_rate(packets: int, hits: float, nanoseconds: int, dark: int) -> Rate | None:
-    """Answers a second that the victim sends to the whole Internet; None if it cannot be said.
+def counting_error(items: float, bits: int = 64) -> float:
+    """Relative standard error of linear counting (Whang et al. 1990, eq. 3) of so many items with so many bits."""
+    load = items / bits
+    return sqrt(bits * (exp(load) - load - 1)) / items if items > 0 else 0.0
 
-    ``packets`` were seen at ``hits`` distinct of ``dark`` addresses. Forged addresses are taken as uniform over
-    2^32 (Moore et al. 2001, section 3). The low end counts each dark address once, because a victim repeats
-    unanswered SYN-ACKs, and repeats are not packets of the attacker; the high end counts all packets.
+
+def global_rate(packets: int, hits: float | None, nanoseconds: int, dark: int) -> Rate | None:
+    """Forged packets a second that reach the victim from the whole Internet; None if it cannot be said.
+
+    ``packets`` were seen at about ``hits`` distinct of ``dark`` addresses (None: too many to tell apart). Forged
+    addresses are taken as uniform over 2^32 (Moore et al. 2001, section 3), and each forged packet as answered.
+    A victim repeats unanswered SYN-ACKs, so packets count some forged ones several times: the estimate and its low
+    end go by distinct addresses, the high end by packets. The first packet only starts the clock.
     """
-    if dark < SMALLEST_TELESCOPE or nanoseconds <= 0 or packets <= 0:
+    if dark < SMALLEST_TELESCOPE or nanoseconds <= 0 or packets < 2:
         return None
     factor = 2**32 / dark / (nanoseconds / 1e9)
-    low, _ = poisson_interval(min(hits, packets))
-    _, high = poisson_interval(packets)
-    return Rate(packets * factor, low * factor, high * factor)
+    _, high = poisson_interval(packets - 1)
+    if hits is None:
+        low, _ = poisson_interval(packets / MOST_COPIES - 1)
+        return Rate((packets - 1) * factor, low * factor, high * factor)
+    hits = min(hits, packets)
+    low, _ = poisson_interval(max(hits * (1 - _Z * counting_error(min(hits, 200.0))) - 1, 0.0))
+    return Rate((hits - 1) * factor, low * factor, high * factor)

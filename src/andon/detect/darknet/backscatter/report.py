@@ -100,7 +100,7 @@ def victim_finding(victim: Victim, view: View) -> Finding:
     ports = f" Attacked ports: {ports_text(victim.ports, not tcp)}." if victim.ports else ""
     rate = victim.peak_rate
     worldwide = (
-        f" Worldwide that is about {about(rate.value)} answers a second (95 % interval {about(rate.low)} to"
+        f" Worldwide that is about {about(rate.value)} forged packets a second (95 % interval {about(rate.low)} to"
         f" {about(rate.high)}) in the heaviest attack, if the forged addresses are uniform."
         if rate
         else ""
@@ -113,11 +113,12 @@ def victim_finding(victim: Victim, view: View) -> Finding:
         else ""
     )
     busiest = int(episodes.window_packets.max())
+    slow = f"; or {rules.slow} packets at any rate" if rules.slow else ""
     statement = (
         f"{name} sent {flavours_text(victim.flavours.tolist())} to {seen} dark addresses, which had sent it nothing:"
         f" it answers packets with randomly forged senders. {attacks[0].upper()}{attacks[1:]} between {clock(first)}"
         f" and {clock(last)} UTC with {victim.packets:,} packets, {busiest:,} of them in the busiest minute (needed"
-        f" here: {rules.packets} packets, 60 s, {rules.rate} a minute to {rules.addresses} addresses).{ports}"
+        f" here: {rules.packets} packets, 60 s, {rules.rate} a minute to {rules.addresses} addresses{slow}).{ports}"
         f"{worldwide}{router}{view.left_out}"
     )
     return finding(
@@ -148,6 +149,7 @@ def victim_finding(victim: Victim, view: View) -> Finding:
                 "packets": rules.packets,
                 "rate_per_minute": rules.rate,
                 "addresses_per_minute": rules.addresses,
+                "packets_at_any_rate": rules.slow,
                 "scaled_packets": round(rules.scaled_packets, 3),
                 "scaled_rate": round(rules.scaled_rate, 3),
             },
@@ -160,7 +162,8 @@ def _named(flavours: np.ndarray) -> dict[str, int]:
 
 
 def _victim_confidence(victim: Victim, view: View) -> float:
-    strong = float(victim.episodes.window_addresses.max()) >= 2 * view.rules.addresses
+    fast = float(victim.episodes.window_addresses.max()) >= 2 * view.rules.addresses
+    strong = fast or victim.addresses >= 4 * max(view.rules.slow, view.rules.packets)
     if view.dark == 0:
         return 0.7
     if not view.known and view.dark < 256:

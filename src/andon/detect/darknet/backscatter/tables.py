@@ -28,7 +28,10 @@ VICTIMS = pa.schema(
         ("partners", pa.int64()),  # dark addresses hit (at most 200 can be told apart); for targets, sources
         ("busiest_minute", pa.int64()),  # packets; for targets, new sources
         ("attacks", pa.int64()),
-        ("worldwide_rate", pa.float64()),  # answers a second in the heaviest attack; 0 if it cannot be said
+        (
+            "worldwide_rate",
+            pa.float64(),
+        ),  # forged packets a second in the heaviest attack; 0 if it cannot be said
         ("ports", pa.string()),
     ]
 )

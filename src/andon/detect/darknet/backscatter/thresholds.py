@@ -12,7 +12,11 @@ False-alarm reasoning for the floors. Let a source send m stray answers a day, a
 (answers to mistyped or decoy packets). An episode of 10 packets needs nine gaps of at most 300 s in a row:
 about m (1 - exp(-m/288))^9 a day, and one minute of it must hold 5 addresses: 8,640 windows a day with Poisson mean
 m/1440. For m = 24 these are 3e-9 and 9e-8: with 100,000 such sources, 2.4 million stray answers a day, fewer than
-0.01 windows and a millionth of an episode are expected. ``benchmarks/backscatter/run.py`` measures it.
+0.01 windows and a millionth of an episode are expected.
+
+On a small telescope a long attack may never show five addresses in one minute. 25 packets of one episode, four in
+five of them to distinct addresses, are then enough at any rate: m (1 - exp(-m/288))^24 a day by chance, which is 1e-25
+for m = 24 and 1e-11 for m = 100. ``benchmarks/backscatter/run.py`` measures it.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ SETTINGS: dict[str, tuple[float, str]] = {
     "silence": (300, "seconds of silence that end an attack"),
     "floor_packets": (10, "fewest packets, however small the telescope"),
     "floor_addresses": (5, "fewest distinct dark addresses in the busiest minute"),
+    "floor_slow": (25, "packets that need no rate, if four in five go to distinct dark addresses"),
     "reflectors": (50, "fewest senders of answers to one address within 60 s"),
     "flood_sources": (300, "fewest new sources to one address within 60 s"),
     "times_others": (20, "how far one address must stand above the other dark addresses"),
@@ -46,6 +51,7 @@ class Thresholds:
     packets: int
     rate: int  # packets in the busiest 60 s
     addresses: int  # distinct dark addresses in the busiest 60 s
+    slow: int  # packets of one episode that are enough at any rate; 0: a /8 sees enough to ask for the rate
     seconds: int
     silence: int
     reflectors: int
@@ -69,10 +75,12 @@ def thresholds(site: Site, dark: int) -> Thresholds:
     share = dark / SLASH_8
     # With fewer than ten dark addresses five of them in a minute are too many to ask for.
     addresses = max(2, min(int(value["floor_addresses"]), (dark + 1) // 2 if dark else 1 << 32))
+    floored = value["rate"] * share < addresses
     return Thresholds(
         packets=max(int(value["floor_packets"]), round(value["packets"] * share)),
         rate=max(addresses, round(value["rate"] * share)),
         addresses=addresses,
+        slow=int(value["floor_slow"]) if floored else 0,
         seconds=int(value["seconds"] * SECOND),
         silence=int(value["silence"] * SECOND),
         reflectors=int(value["reflectors"]),

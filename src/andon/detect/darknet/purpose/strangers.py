@@ -7,15 +7,18 @@ number under independence: the ordinary rate of births on this port (running med
 burst does not raise what it is compared with) times the share of its sources with such a lifetime. Sources
 that were there when the observation began or ended are compared in the one direction that was seen.
 
-A window stands out if Chernoff's bound on the Poisson tail is below 10^-6 over all windows looked at, it
+A window stands out if Chernoff's bound on the Poisson tail is below 10^-4 over all windows looked at, it
 holds three times what was expected, and its sources are in at least eight /16, numbering at least half of
 the sources: a survey that scans from one block in step is no crowd of strangers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from andon.detect.darknet.purpose.kernel import TICK_SECONDS
 from andon.detect.darknet.purpose.profile import Sources
 
 _BINS = 144
@@ -26,7 +29,7 @@ _PAUSES = 7.0  # mean pauses without a packet after which a source is gone (chan
 _LEAST_NETWORKS = 8
 _MOST_PORTS = 1000
 _RATIO = 3.0
-_CHANCE = 1e-6
+_CHANCE = 1e-4
 _HALF_MEDIAN = 8  # bins to either side
 
 
@@ -42,9 +45,11 @@ def in_step(sources: Sources, begin: int, end: int) -> np.ndarray:
     first, last = sources.first[able] - begin, sources.last[able] - begin
     # A source that sends every ten minutes and was first seen after five was there from the beginning.
     pause = _PAUSES * (last - first) / (sources.packets[able] - 1)
-    there, staying = first <= np.maximum(pause, _SHORTEST_BIN), length - last <= np.maximum(pause, _SHORTEST_BIN)
+    there = first <= np.maximum(pause, _SHORTEST_BIN)
+    staying = length - last <= np.maximum(pause, _SHORTEST_BIN)
     seen = ~(there & staying)
-    able, first, last, there, staying = (values[seen] for values in (able, first, last, there, staying))
+    able, first, last, pause = able[seen], first[seen], last[seen], pause[seen]
+    there, staying = there[seen], staying[seen]
     if not len(able):
         return found
     _, group, size = np.unique(sources.main[able], return_inverse=True, return_counts=True)
@@ -59,10 +64,12 @@ def in_step(sources: Sources, begin: int, end: int) -> np.ndarray:
         for cut in scales:
             born = np.clip(first[rows] * cut / length, 0, cut - 1).astype(np.int64)
             gone = np.clip(last[rows] * cut / length, 0, cut - 1).astype(np.int64)
-            crowd = _crowds(
-                born, gone, there[rows], staying[rows], sources.address[able[rows]] >> 16, cut, tests
-            )
-            found[able[rows]] = np.maximum(found[able[rows]], crowd)
+            network = sources.address[able[rows]] >> 16
+            for crowd in _crowds(born, gone, there[rows], staying[rows], network, cut, tests):
+                core = rows[crowd]
+                core = core[_together(first[core], last[core], pause[core], there[core], staying[core])]
+                if _unrelated(sources.address[able[core]] >> 16):
+                    found[able[core]] = np.maximum(found[able[core]], len(core))
     return found
 
 
@@ -88,8 +95,8 @@ def _crowds(  # noqa: PLR0917
     network: np.ndarray,
     bins: int,
     tests: int,
-) -> np.ndarray:
-    """For sources of one port: the size of the crowd each is in, 0 if none."""
+) -> Iterator[np.ndarray]:
+    """Crowds among the sources of one port, each as positions of its sources; they may overlap."""
     whole = ~there & ~staying & (gone - born >= 2)  # a short burst has no waking and stopping of its own
     cells = np.zeros((bins, bins))
     np.add.at(cells, (born[whole], gone[whole]), 1)
@@ -98,7 +105,6 @@ def _crowds(  # noqa: PLR0917
     deaths = _sum3(_ordinary(np.bincount(gone[~staying], minlength=bins).astype(float)))
     lifetime = np.bincount((gone - born)[whole], minlength=bins) / max(int(whole.sum()), 1)
     lasting = _sum3(lifetime)
-    crowd = np.zeros(len(born), np.int64)
     threshold = np.log(tests / _CHANCE)
     # Each source looks at the window around its own point.
     expected = np.where(
@@ -128,7 +134,28 @@ def _crowds(  # noqa: PLR0917
             near &= np.abs(born - born[at]) <= 1
         if case[at] != 1:
             near &= np.abs(gone - gone[at]) <= 1
-        networks = len(np.unique(network[near]))
-        if networks >= _LEAST_NETWORKS and 2 * networks >= near.sum():
-            crowd[point == value] = near.sum()
-    return crowd
+        if _unrelated(network[near]):
+            yield np.flatnonzero(near)
+
+
+def _unrelated(network: np.ndarray) -> bool:
+    """Whether sources are strangers by the /16 they are in."""
+    networks = len(np.unique(network))
+    return networks >= _LEAST_NETWORKS and 2 * networks >= len(network)
+
+
+def _together(
+    first: np.ndarray, last: np.ndarray, pause: np.ndarray, there: np.ndarray, staying: np.ndarray
+) -> np.ndarray:
+    """Which sources of a crowd belong to its core: chance company starts and stops at other times in the window.
+
+    The core is within three robust standard deviations (1.4826 times the median absolute deviation) of the
+    medians; half of a source's own longest pause is granted, and never less than a tick."""
+    inside = np.ones(len(first), np.bool_)
+    for times, unseen in ((first, there), (last, staying)):
+        if unseen.all():
+            continue
+        middle = np.median(times[~unseen])
+        spread = 3 * 1.4826 * float(np.median(np.abs(times[~unseen] - middle)))
+        inside &= unseen | (np.abs(times - middle) <= np.maximum(spread, 2.0 * TICK_SECONDS) + pause / 2)
+    return inside

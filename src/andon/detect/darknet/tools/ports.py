@@ -4,8 +4,8 @@ A constant such as window 14600 is a default of an operating system too, and hos
 several ports. What tells a bot is that many of *its* sources go to the same few ports, which other ordinary hosts
 visit less. So ports are compared between the sources that pass the guard and ordinary ones (those that pass
 ``compare``): a port is favoured when its number of sources is out of reach of the ordinary share (binomial tail
-over all ports, with the false-alarm budget). A source is named on two favoured ports and ``min_ports`` ports in
-all, and believed as far as ordinary hosts do not do the same: with f and q the shares of such sources in the two
+over all ports, with the false-alarm budget). A source is named on one favoured port (two, where ordinary hosts go
+there too) and ``min_ports`` ports in all, and believed as far as ordinary hosts do not do the same: with f and q the shares of such sources in the two
 groups, (f - q) / (f (1 - q)) of them are something else.
 
 This replaces the rule of public classifiers (window and more than two ports), which names every such Linux host.
@@ -22,7 +22,8 @@ from andon.detect.darknet.tools.chance import log_tail
 from andon.detect.darknet.tools.sample import Sample, distinct
 
 _LEAST_ORDINARY = 30  # sources to compare with
-_FAVOURED = 2  # favoured ports asked of a source
+_FAVOURED = 2  # favoured ports asked of a source where one is not enough
+_PURE = 0.95  # one is enough when so few ordinary hosts do the same
 _PORTS = 65536
 
 
@@ -39,19 +40,22 @@ def named_by_ports(
         return sample.sources[several], signature.trust_by_ports, []
     judged = inside.sum(axis=1) >= signature.min_ports
     favoured = _favoured(inside[judged], ports[judged], ordinary[compared], ports[compared], budget)
-    if len(favoured) < _FAVOURED:
-        return sample.sources[:0], 0.0, []
     is_favoured = np.zeros(_PORTS, np.bool_)
     is_favoured[favoured] = True
-    named = several & (distinct(inside & is_favoured[ports], [ports]) >= _FAVOURED)
-    alike = (distinct(ordinary & is_favoured[ports], [ports]) >= _FAVOURED) & compared
-    alike &= distinct(ordinary, [ports]) >= signature.min_ports
-    share = float(named[judged].mean())
-    common = (float(alike.sum()) + 1.0) / (float(compared.sum()) + 2.0)
-    if share <= common:
+    mine = distinct(inside & is_favoured[ports], [ports])
+    theirs = distinct(ordinary & is_favoured[ports], [ports])
+    alike = compared & (distinct(ordinary, [ports]) >= signature.min_ports)
+    named, purity = np.zeros(len(several), np.bool_), 0.0
+    for least in range(1, min(_FAVOURED, len(favoured)) + 1):
+        named = several & (mine >= least)
+        share = float(named[judged].mean())
+        common = (float((alike & (theirs >= least)).sum()) + 1.0) / (float(compared.sum()) + 2.0)
+        purity = (share - common) / (share * (1.0 - common)) if share > common else 0.0
+        if purity >= _PURE:
+            break
+    if purity <= 0.0:
         return sample.sources[:0], 0.0, []
-    trust = min(signature.trust, (share - common) / (share * (1.0 - common)))
-    return sample.sources[named], trust, favoured.tolist()
+    return sample.sources[named], min(signature.trust, purity), favoured.tolist()
 
 
 def _favoured(
