@@ -22,7 +22,7 @@ def truth(expr):
     return [holds(expr, row) for row in ROWS]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(expressions(st.one_of(fields, fields, constants)))
 def test_machine_computes_what_the_expression_means(expr):
     assert evaluate(compile_program(expr), COLUMNS).tolist() == truth(expr)
@@ -35,14 +35,14 @@ def test_printed_text_parses_back_to_the_same_tree_up_to_flattening(expr):
     assert evaluate(compile_program(parse(str(expr))), COLUMNS).tolist() == truth(expr)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(expressions(st.one_of(fields, fields, fields, constants)))
 def test_canonical_form_holds_for_the_same_packets(expr):
     made = canonical(expr)
     assert truth(made) == truth(expr), str(made)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(expressions(st.one_of(fields, fields, constants)))
 def test_canonical_form_is_a_fixed_point_and_survives_printing(expr):
     made = canonical(expr)

@@ -208,7 +208,7 @@ def test_the_same_configuration_gives_the_same_bytes(made: SimulationResult, tmp
 def test_progress_reaches_the_number_of_packets(tmp_path: Path) -> None:
     told: list[int] = []
     simulate(small_config(1, 300_000), tmp_path, told.append)
-    assert told == sorted(told) and told[-1] == 300_000 and len(told) > 1
+    assert sum(told) == 300_000 and len(told) > 1 and min(told) > 0
 
 
 def test_another_seed_gives_other_bytes(made: SimulationResult, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ schema = 1
 [[tool]]
 name = "x"
 title = "X"
+sign = "x"
 purpose = "either"
 attack = []
 from = ""

@@ -225,6 +225,9 @@ def _function(node: Fn, demand: int) -> Value:
         n = node.n or 0
         if inner and inner.name == "rotl32":
             x, n = inner.argument, (n + (inner.n or 0)) % 32
+        up = shifted(x, "<<")
+        if up is not None and possible_bits(up[0]) << up[1] <= WORD:  # such a shift is a rotation too
+            x, n = up[0], (n + up[1]) % 32
         if n == 0:
             return normal(x, demand)
         if possible_bits(x) << n <= WORD:
@@ -234,6 +237,9 @@ def _function(node: Fn, demand: int) -> Value:
     while isinstance(x, Fn) and x.name in ("rotl16", "bswap16", "lo16"):
         n += {"rotl16": x.n or 0, "bswap16": 8, "lo16": 0}[x.name]
         x = x.argument
+    up = shifted(x, "<<")
+    if up is not None and possible_bits(up[0]) << up[1] <= 0xFFFF:
+        x, n = up[0], n + up[1]
     n %= 16
     if n == 0:
         return _conjunction((x, Const(0xFFFF)), demand)

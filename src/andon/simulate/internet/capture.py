@@ -41,7 +41,7 @@ def simulate(
     """Write ``out/capture.pcap``, ``out/truth.parquet`` and ``out/events.parquet``; ``out`` is made if absent.
 
     The capture is a classic little-endian pcap (microseconds, Ethernet) sorted by time, deterministic in ``config``.
-    ``progress`` is called with the number of packets written so far, every hundred thousand or so. Memory grows with
+    ``progress`` is called with the number of packets just written, every hundred thousand or so. Memory grows with
     the number of sources (about 0.6 KB each), not of packets. Raises OSError if the files cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def simulate(
                 written += size
             count += len(order)
             if progress is not None:
-                progress(count)
+                progress(len(order))
     truth = truth_table(population, planned, spoofed)
     result = SimulationResult(
         capture,

@@ -10,6 +10,7 @@ Three claims, all of kind ``backscatter-victim``, told apart by ``attributes.cla
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import sqrt
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 from andon.detect.darknet.backscatter import classes, kernel, report
 from andon.detect.darknet.backscatter.asked import was_asked
 from andon.detect.darknet.backscatter.episodes import MOST_COUNTED, Episodes, find_episodes
-from andon.detect.darknet.backscatter.rates import global_rate
+from andon.detect.darknet.backscatter.rates import Hits, counting_error, global_rate
 from andon.detect.darknet.backscatter.services import service_ports
 from andon.detect.darknet.backscatter.summary import COLUMNS, LIMIT, Summary
 from andon.detect.darknet.backscatter.tables import SET_ASIDE, VICTIMS, aside_table, victims_table
@@ -140,6 +141,7 @@ def _victims(
         mine = episodes.only(episodes.source == address)
         flavours = answers.of(np.array([address]))[0]
         tcp = flavours[classes.SYN_ACK : classes.RST_ACK + 1].sum() >= flavours[classes.UDP_ANSWER]
+        repeated = bool(flavours[classes.SYN_ACK] * 20 > mine.packets.sum())
         wanted = (classes.SYN_ACK, classes.RST, classes.RST_ACK) if tcp else (classes.UDP_ANSWER,)
         hit = _together(mine.addresses, dark)
         full = bool(mine.addresses.max() >= MOST_COUNTED)
@@ -156,7 +158,12 @@ def _victims(
                 rates=tuple(
                     global_rate(
                         int(mine.packets[n]),
-                        _hits(float(mine.addresses[n]), float(sampled * scale), len(mine), sampled),
+                        _hits(
+                            int(mine.packets[n]),
+                            float(mine.addresses[n]),
+                            repeated,
+                            (sampled, scale) if len(mine) == 1 else None,
+                        ),
                         int(mine.last[n] - mine.first[n]),
                         dark,
                     )
@@ -169,11 +176,17 @@ def _victims(
     return sorted(found, key=lambda victim: (-victim.packets, victim.address))
 
 
-def _hits(counted: float, estimate: float, attacks: int, sampled: int) -> float | None:
-    """Distinct dark addresses of one attack: counted, or from the sample if it holds enough of just this attack."""
+def _hits(packets: int, counted: float, repeated: bool, sample: tuple[int, int] | None) -> Hits | None:
+    """Forged packets behind one attack: its answers if nothing is repeated, else its distinct dark addresses,
+    counted or from (pairs in the sample, scale) if that holds enough of just this attack."""
+    if not repeated:
+        return Hits(packets)
     if counted < MOST_COUNTED:
-        return counted
-    return max(estimate, counted) if attacks == 1 and sampled >= _ENOUGH else None
+        return Hits(counted, counting_error(counted))
+    if sample is None or sample[0] < _ENOUGH:
+        return None
+    number, scale = sample
+    return Hits(number * scale, sqrt((1 - 1 / scale) / number))
 
 
 def _together(addresses: np.ndarray, dark: int) -> float:

@@ -36,13 +36,20 @@ def counting_error(items: float, bits: int = 64) -> float:
     return sqrt(bits * (exp(load) - load - 1)) / items if items > 0 else 0.0
 
 
-def global_rate(packets: int, hits: float | None, nanoseconds: int, dark: int) -> Rate | None:
+@dataclass(frozen=True)
+class Hits:
+    """How many forged packets the telescope saw answered; ``error`` is relative (one standard error)."""
+
+    number: float
+    error: float = 0.0
+
+
+def global_rate(packets: int, hits: Hits | None, nanoseconds: int, dark: int) -> Rate | None:
     """Forged packets a second that reach the victim from the whole Internet; None if it cannot be said.
 
-    ``packets`` were seen at about ``hits`` distinct of ``dark`` addresses (None: too many to tell apart). Forged
-    addresses are taken as uniform over 2^32 (Moore et al. 2001, section 3), and each forged packet as answered.
-    A victim repeats unanswered SYN-ACKs, so packets count some forged ones several times: the estimate and its low
-    end go by distinct addresses, the high end by packets. The first packet only starts the clock.
+    ``packets`` answers came from ``hits`` forged packets (None: not known) to ``dark`` addresses. Forged addresses
+    are taken as uniform over 2^32 (Moore et al. 2001, section 3), and each forged packet as answered. A victim
+    repeats unanswered SYN-ACKs, so the high end goes by all packets. The first packet only starts the clock.
     """
     if dark < SMALLEST_TELESCOPE or nanoseconds <= 0 or packets < 2:
         return None
@@ -51,6 +58,6 @@ def global_rate(packets: int, hits: float | None, nanoseconds: int, dark: int) -
     if hits is None:
         low, _ = poisson_interval(packets / MOST_COPIES - 1)
         return Rate((packets - 1) * factor, low * factor, high * factor)
-    hits = min(hits, packets)
-    low, _ = poisson_interval(max(hits * (1 - _Z * counting_error(min(hits, 200.0))) - 1, 0.0))
-    return Rate((hits - 1) * factor, low * factor, high * factor)
+    number = min(hits.number, packets)
+    low, _ = poisson_interval(max(number * (1 - _Z * hits.error) - 1, 0.0))
+    return Rate((number - 1) * factor, low * factor, high * factor)

@@ -65,10 +65,11 @@ def in_step(sources: Sources, begin: int, end: int) -> np.ndarray:
             born = np.clip(first[rows] * cut / length, 0, cut - 1).astype(np.int64)
             gone = np.clip(last[rows] * cut / length, 0, cut - 1).astype(np.int64)
             network = sources.address[able[rows]] >> 16
-            for crowd in _crowds(born, gone, there[rows], staying[rows], network, cut, tests):
-                core = rows[crowd]
+            sharp = 3 * pause[rows] / _PAUSES <= length / cut / 2
+            for crowd, expected in _crowds(born, gone, there[rows], staying[rows], network, cut, tests):
+                core = rows[_core(crowd, expected, sharp)]
                 core = core[_together(first[core], last[core], pause[core], there[core], staying[core])]
-                if _unrelated(sources.address[able[core]] >> 16):
+                if len(core) and _unrelated(sources.address[able[core]] >> 16):
                     found[able[core]] = np.maximum(found[able[core]], len(core))
     return found
 
@@ -87,7 +88,7 @@ def _sum3(values: np.ndarray) -> np.ndarray:
     return np.asarray(padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:])
 
 
-def _crowds(  # noqa: PLR0917
+def _crowds(
     born: np.ndarray,
     gone: np.ndarray,
     there: np.ndarray,
@@ -95,8 +96,9 @@ def _crowds(  # noqa: PLR0917
     network: np.ndarray,
     bins: int,
     tests: int,
-) -> Iterator[np.ndarray]:
-    """Crowds among the sources of one port, each as positions of its sources; they may overlap."""
+) -> Iterator[tuple[np.ndarray, float]]:
+    """Crowds among the sources of one port: positions of the sources, and how many would be there by chance.
+    Crowds may overlap."""
     whole = ~there & ~staying & (gone - born >= 2)  # a short burst has no waking and stopping of its own
     cells = np.zeros((bins, bins))
     np.add.at(cells, (born[whole], gone[whole]), 1)
@@ -135,7 +137,7 @@ def _crowds(  # noqa: PLR0917
         if case[at] != 1:
             near &= np.abs(gone - gone[at]) <= 1
         if _unrelated(network[near]):
-            yield np.flatnonzero(near)
+            yield np.flatnonzero(near), float(expected[at])
 
 
 def _unrelated(network: np.ndarray) -> bool:
@@ -144,18 +146,36 @@ def _unrelated(network: np.ndarray) -> bool:
     return networks >= _LEAST_NETWORKS and 2 * networks >= len(network)
 
 
+def _core(crowd: np.ndarray, expected: float, sharp: np.ndarray) -> np.ndarray:
+    """A crowd without those of its sources that may well be chance company.
+
+    Sources whose times are sharp (packets follow closely) and those whose times are not are compared with chance
+    apart, by their shares outside the crowd."""
+    outside = np.ones(len(sharp), np.bool_)
+    outside[crowd] = False
+    keep = []
+    for kind in (True, False):
+        part = crowd[sharp[crowd] == kind]
+        share = (np.count_nonzero(sharp[outside] == kind) + 1) / (np.count_nonzero(outside) + 2)
+        if len(part) >= _RATIO * expected * share:
+            keep.append(part)
+    return np.concatenate(keep) if keep else crowd[:0]
+
+
 def _together(
     first: np.ndarray, last: np.ndarray, pause: np.ndarray, there: np.ndarray, staying: np.ndarray
 ) -> np.ndarray:
     """Which sources of a crowd belong to its core: chance company starts and stops at other times in the window.
 
     The core is within three robust standard deviations (1.4826 times the median absolute deviation) of the
-    medians; half of a source's own longest pause is granted, and never less than a tick."""
+    medians; three of a source's own mean pauses are granted, and never less than a tick."""
     inside = np.ones(len(first), np.bool_)
     for times, unseen in ((first, there), (last, staying)):
         if unseen.all():
             continue
         middle = np.median(times[~unseen])
         spread = 3 * 1.4826 * float(np.median(np.abs(times[~unseen] - middle)))
-        inside &= unseen | (np.abs(times - middle) <= np.maximum(spread, 2.0 * TICK_SECONDS) + pause / 2)
+        inside &= unseen | (
+            np.abs(times - middle) <= np.maximum(spread, 2.0 * TICK_SECONDS) + 3 * pause / _PAUSES
+        )
     return inside

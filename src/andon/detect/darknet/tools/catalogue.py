@@ -94,6 +94,7 @@ class Tool:
 
     name: str
     title: str
+    sign: str
     purpose: str
     attack: tuple[str, ...]
     valid_from: str
@@ -163,6 +164,7 @@ def _tool(entry: Mapping[str, Any], counts: dict[str, int]) -> Tool:
         return Tool(
             name=name,
             title=str(entry["title"]),
+            sign=str(entry["sign"]),
             purpose=purpose,
             attack=tuple(str(technique) for technique in entry["attack"]),
             valid_from=str(entry["from"]),

@@ -5,8 +5,8 @@ several ports. What tells a bot is that many of *its* sources go to the same few
 visit less. So ports are compared between the sources that pass the guard and ordinary ones (those that pass
 ``compare``): a port is favoured when its number of sources is out of reach of the ordinary share (binomial tail
 over all ports, with the false-alarm budget). A source is named on one favoured port (two, where ordinary hosts go
-there too) and ``min_ports`` ports in all, and believed as far as ordinary hosts do not do the same: with f and q the shares of such sources in the two
-groups, (f - q) / (f (1 - q)) of them are something else.
+there too) and ``min_ports`` ports in all, and believed as far as ordinary hosts do not do the same: with f and q
+the shares of such sources in the two groups, (f - q) / (f (1 - q)) of them are something else.
 
 This replaces the rule of public classifiers (window and more than two ports), which names every such Linux host.
 """
