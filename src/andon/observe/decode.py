@@ -137,7 +137,7 @@ def network(p: int, cap: int, link: int) -> tuple[int, int, int, int]:
             return o, 4, tags, vlan
         if et == 0x86DD:
             return o, 6, tags, vlan
-        if et in (0x8100, 0x88A8, 0x9100, 0x9200):
+        if et in (0x8100, 0x88A8, 0x9100):
             if cap < o + 4:
                 return 0, -R.SHORT_FRAME, tags, vlan
             if tags == 0:
@@ -260,7 +260,8 @@ def decode(
         ttl = u8(p + o + 7)
         layers = K.IPV6
         later = False
-        end = min(cap, o + 40 + payload) if payload > 0 else cap
+        # No payload, unless a hop-by-hop option says that it is a jumbogram.
+        end = min(cap, o + 40 + payload) if payload > 0 or proto != 0 else cap
         t = o + 40
         for _ in range(_MAX_EXTENSIONS):
             if proto in (0, 43, 60):

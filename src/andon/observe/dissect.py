@@ -24,7 +24,7 @@ HAS_IP, HAS_IP6, HAS_TCP, HAS_UDP, HAS_ICMP, HAS_VLAN, HAS_SEQ = 1, 2, 4, 8, 16,
 HOLDS, SRC, DST, IDENT, FLAGS, SEQ, DPORT, FRAGMENT, FRAGMENT_IP, FRAGMENT_END = range(10)
 RESULT_SIZE: Final = 10
 
-_MAX_LAYERS: Final = 100
+_MAX_LAYERS: Final = 400
 # What comes next. Ethertypes are their own number; the others lie above them.
 _STOP = -1
 _ETHERNET = 0x10001
@@ -50,6 +50,18 @@ def _ppp(protocol: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _nsh(inner: int) -> int:
+    """The next header of a network service header (RFC 8300)."""
+    if inner == 1:
+        return 0x0800
+    if inner == 2:
+        return 0x86DD
+    if inner == 3:
+        return _ETHERNET
+    return 0x8847 if inner == 5 else _STOP
+
+
+@njit(cache=True, nogil=True)
 def _udp_payload(p: int, t: int, end: int, sport: int, dport: int) -> tuple[int, int]:
     """(what, offset) of the packet inside a UDP datagram whose payload begins at ``t``."""
     for turn in range(2):
@@ -58,16 +70,10 @@ def _udp_payload(p: int, t: int, end: int, sport: int, dport: int) -> tuple[int,
             return _ETHERNET, t + 8
         if port == 4790 and t + 8 <= end:
             inner = u8(p + t + 3)
-            if inner == 1:
-                return 0x0800, t + 8
-            if inner == 2:
-                return 0x86DD, t + 8
-            if inner == 3:
-                return _ETHERNET, t + 8
-            return _STOP, t
-        if port == 6081 and t + 8 <= end and u8(p + t) >> 6 == 0:
+            return (0x894F if inner == 4 else _nsh(inner)), t + 8
+        if port == 6081 and t + 8 <= end:
             return be16(p + t + 2), t + 8 + (u8(p + t) & 0x3F) * 4
-        if port == 2152 and t + 8 <= end and u8(p + t) >> 5 == 1 and u8(p + t + 1) == 255:
+        if port == 2152 and t + 8 <= end and u8(p + t) >> 4 == 3 and u8(p + t + 1) == 255:
             at = t + 8
             flags = u8(p + t)
             if flags & 7:
@@ -138,6 +144,11 @@ def _udp_payload(p: int, t: int, end: int, sport: int, dport: int) -> tuple[int,
 
 
 @njit(cache=True, nogil=True)
+def _looks_like_ethernet(p: int, o: int, end: int) -> bool:
+    return o + 14 <= end and be16(p + o + 12) in (0x0800, 0x0806, 0x86DD, 0x8100, 0x88A8, 0x8847)
+
+
+@njit(cache=True, nogil=True)
 def _gre(p: int, t: int, end: int) -> tuple[int, int]:
     """(what, offset) behind the GRE header at ``t`` (RFC 2784, 2890, 2637; ERSPAN)."""
     if t + 4 > end:
@@ -160,20 +171,22 @@ def _gre(p: int, t: int, end: int) -> tuple[int, int]:
             if family == 0 and size == 0:
                 break
             at += size
-    if kind == 0x88BE:
-        if flags & 0x1000 == 0:
+    if kind in (0x88BE, 0x22EB):
+        # ERSPAN without a sequence number has no header of its own; then versions 1 (II) and 2 (III).
+        if kind == 0x88BE and flags & 0x1000 == 0:
             return _ETHERNET, at
-        return _ETHERNET, at + 8
-    if kind == 0x22EB:
         if at + 12 > end:
             return _STOP, t
-        extra = 8 if u8(p + at + 11) & 1 else 0
-        return _ETHERNET, at + 12 + extra
+        if u8(p + at) >> 4 == 1:
+            return _ETHERNET, at + 8
+        return _ETHERNET, at + (20 if u8(p + at + 11) & 1 else 12)
     if kind == 0x880B:
         return _PPP, at
-    if kind == 0x6558:
-        return _ETHERNET, at
-    return kind, at
+    if kind == 0x883E:
+        return 0x0800, at if at < end and u8(p + at) >> 4 == 4 else at + 4
+    if kind in (0x0800, 0x86DD, 0x8847, 0x8848, 0x6558, 0x8909, 0x894F):
+        return kind, at
+    return _STOP, at
 
 
 @njit(cache=True, nogil=True)
@@ -237,6 +250,26 @@ def first_ip(p: int, o: int, out: Any) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _final(p: int, o: int, end: int, dst: int) -> int:
+    """The last address of a source route that is not used up, else ``dst``: where the packet is going."""
+    at = o + 20
+    while at + 3 <= end and u8(p + at) != 0:
+        kind = u8(p + at)
+        if kind == 1:
+            at += 1
+            continue
+        size = u8(p + at + 1)
+        if size < 2 or at + size > end:
+            break
+        if kind in (131, 137):
+            pointer = u8(p + at + 2)
+            if size >= 7 and pointer <= size - 3:
+                return be32(p + at + size - 4)
+        at += size
+    return dst
+
+
+@njit(cache=True, nogil=True)
 def first_tcp(p: int, o: int, out: Any) -> None:
     """Keep the fields of the TCP header at ``o``."""
     out[FLAGS] = u8(p + o + 13)
@@ -272,7 +305,7 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                 if what <= 1500:
                     end = min(end, o + what)
                 what = _LLC
-        elif what in (0x8100, 0x9100, 0x9200, 0x88A8):
+        elif what in (0x8100, 0x9100, 0x88A8):
             if o + 4 > end:
                 break
             if what != 0x88A8:
@@ -323,9 +356,12 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
         elif what in (0x8847, 0x8848):
             if o + 4 > end:
                 break
+            label = be32(p + o) >> 12
             bottom = u8(p + o + 2) & 1
             o += 4
             if bottom:
+                if label == 13:
+                    break
                 what = _MPLS_PAYLOAD
         elif what == _MPLS_PAYLOAD:
             nibble = u8(p + o) >> 4
@@ -333,17 +369,36 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                 what = 0x0800
             elif nibble == 6:
                 what = 0x86DD
-            elif nibble == 0 and o + 4 <= end:
-                o += 4
-                what = _ETHERNET
-            else:
+            elif nibble == 1:
                 break
+            else:
+                # A pseudowire: Ethernet, with a control word in front or without one.
+                if nibble == 0 and not _looks_like_ethernet(p, o, end):
+                    o += 4
+                what = _ETHERNET
         elif what == 0x8864:
             if o + 8 > end:
                 break
             what = _PPP
+            end = min(end, o + 6 + be16(p + o + 4))
             o += 6
-        elif what in (_PPP, 0x880B):
+        elif what == 0x893F:
+            if o + 8 > end:
+                break
+            what = be16(p + o + 6)
+            o += 8
+        elif what == 0x88E7:
+            if o + 18 > end:
+                break
+            what = be16(p + o + 16)
+            o += 18
+        elif what == 0x894F:
+            if o + 8 > end:
+                break
+            inner = u8(p + o + 3)
+            o += (be16(p + o) & 0x3F) * 4
+            what = _nsh(inner)
+        elif what == _PPP:
             if o + 2 <= end and be16(p + o) == 0xFF03:
                 o += 2
             if o >= end:
@@ -372,6 +427,8 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                 break
             if not holds & HAS_IP:
                 first_ip(p, o, out)
+                if header > 20:
+                    out[DST] = _final(p, o, min(end, o + header), out[DST])
                 holds |= HAS_IP
             if length > 0:
                 end = min(end, o + length)
@@ -386,9 +443,10 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                 break
             holds |= HAS_IP6
             payload = be16(p + o + 4)
-            if payload > 0:
-                end = min(end, o + 40 + payload)
             proto = u8(p + o + 6)
+            # No payload, unless a hop-by-hop option says that it is a jumbogram.
+            if payload > 0 or proto != 0:
+                end = min(end, o + 40 + payload)
             ip6 = o
             o += 40
             version = 6
@@ -398,20 +456,23 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                 # tshark shows the flags of a quoted or cut header once their two bytes and the window are there.
                 if o + 16 > end:
                     break
+            # A header length below five words is bogus and hides the flags.
+            if u8(p + o + 12) >> 4 < 5:
+                break
             if not holds & HAS_TCP:
                 first_tcp(p, o, out)
                 holds |= HAS_TCP
                 if not quoted:
                     holds |= HAS_SEQ
             break
-        elif proto == 17:
+        elif proto in (17, 136):
             if o + 8 > end:
                 if o + 4 <= end:
                     holds |= HAS_UDP
                 break
             holds |= HAS_UDP
             length = be16(p + o + 4)
-            if 0 < length < 8:
+            if proto == 136 or (length < 8 and (length > 0 or version == 4)):
                 break
             if length >= 8:
                 end = min(end, o + length)
@@ -436,7 +497,6 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
             if 1 <= u8(p + o) <= 4:
                 o += 8
                 what = 0x86DD
-                quoted = True
                 continue
             break
         elif proto == 4:
@@ -453,6 +513,8 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
         elif proto == 97:
             what = _ETHERNET
             o += 2
+        elif proto == 143:
+            what = _ETHERNET
         elif proto == 137:
             what = 0x8847
         elif proto == 51:
@@ -465,7 +527,7 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                 break
             o += 8
             what = _ANY_IP
-        elif proto in (0, 43, 60, 135):
+        elif proto in (0, 43, 60, 140):
             if o + 8 > end:
                 break
             proto = u8(p + o)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,27 +46,19 @@ def by_tool(catalogue: Catalogue, judged: Sequence[Judged]) -> list[ToolSources]
     """Signatures put together by tool; only tools with a source, in the order of the catalogue."""
     found = []
     for tool in catalogue.tools:
-        mine = tuple(j for j in judged if j.signature.tool == tool.name and len(j.sources))
+        mine = _without_repeats([j for j in judged if j.signature.tool == tool.name])
         if not mine:
             continue
         every = np.concatenate([j.sources for j in mine])
         sources, back = np.unique(every, return_inverse=True)
         packets = np.zeros(len(sources), np.int64)
         confidence = np.zeros(len(sources))
-        # Packets of different lanes add up; session signatures describe the same packets twice.
-        for scope in ("global", "session"):
-            part = np.zeros(len(sources), np.int64)
-            at = 0
-            for j in mine:
-                where = back[at : at + len(j.sources)]
-                at += len(j.sources)
-                if j.signature.scope != scope:
-                    continue
-                part[where] = (
-                    part[where] + j.packets if scope == "global" else np.maximum(part[where], j.packets)
-                )
-                confidence[where] = np.maximum(confidence[where], j.confidence)
-            packets += part
+        at = 0
+        for j in mine:
+            where = back[at : at + len(j.sources)]
+            at += len(j.sources)
+            packets[where] += j.packets
+            confidence[where] = np.maximum(confidence[where], j.confidence)
         order = np.lexsort((sources, -packets))
         found.append(
             ToolSources(
@@ -80,6 +72,29 @@ def by_tool(catalogue: Catalogue, judged: Sequence[Judged]) -> list[ToolSources]
             )
         )
     return found
+
+
+def _without_repeats(judged: Sequence[Judged]) -> tuple[Judged, ...]:
+    """Without empty ones, and each session source under the first signature only that names it: later ones
+    describe the same packets again, while global signatures of other lanes add packets of their own."""
+    kept = []
+    seen = np.empty(0, np.uint32)
+    for j in judged:
+        if j.signature.scope == "session":
+            new = ~np.isin(j.sources, seen)
+            seen = np.concatenate([seen, j.sources])
+            j = replace(
+                j,
+                sources=j.sources[new],
+                packets=j.packets[new],
+                confidence=j.confidence[new],
+                first=j.first[new],
+                last=j.last[new],
+                keys=j.keys[new],
+            )
+        if len(j.sources):
+            kept.append(j)
+    return tuple(kept)
 
 
 def sources_table(catalogue: Catalogue, judged: Sequence[Judged]) -> pa.Table:
@@ -143,10 +158,9 @@ def findings(
 
 def _statement(group: ToolSources, packets: int, budget: float) -> str:
     tool, count = group.tool, len(group.sources)
-    relations = " or ".join(dict.fromkeys(j.signature.relation for j in group.judged))
     text = (
-        f"{_number(count, 'source')} sent {_number(packets, 'packet')} of the form that {tool.title} gives them "
-        f"({relations}). Sources are named so that at most {budget:g} a day would be by chance."
+        f"{_number(count, 'source')} sent {_number(packets, 'packet')} that show {tool.title}: {tool.sign}. "
+        f"Sources are named so that at most {budget:g} a day would be by chance."
     )
     single = sum(j.single for j in group.judged)
     if single:
