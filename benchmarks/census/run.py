@@ -67,7 +67,9 @@ def main() -> None:
     for n in range(options.batches):
         batch = mix(rng, options.packets, options.sources, day + n * 10 * _MINUTE, 10 * _MINUTE)
         if options.pairs < 1_250_000:
-            pair = batch.column("dst_port").to_numpy().astype(np.uint64) << 32 | batch.column("src").to_numpy()
+            pair = (
+                batch.column("dst_port").to_numpy().astype(np.uint64) << 32 | batch.column("src").to_numpy()
+            )
             exact_sources.append(np.unique(pair[batch.column("proto").to_numpy() == 6]))
         tile = census.empty()
         began = time.process_time()
@@ -102,7 +104,9 @@ def main() -> None:
         pairs = np.unique(np.concatenate(exact_sources))
         truth = np.bincount((pairs >> np.uint64(32)).astype(np.int64), minlength=65536)
         table = outcome.tables["ports"].to_pydict()
-        guess = {p: n for q, p, n in zip(table["proto"], table["port"], table["sources"], strict=True) if q == 6}
+        guess = {
+            p: n for q, p, n in zip(table["proto"], table["port"], table["sources"], strict=True) if q == 6
+        }
         result["popular_port_errors"] = {
             port: round(guess[port] / int(truth[port]) - 1, 4) for port in (23, 80, 6379)
         }

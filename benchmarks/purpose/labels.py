@@ -135,7 +135,10 @@ def main() -> None:
         listed = ScannerLists(lists).find(address).organisation >= 0
         recall[name] = {
             "all": round(float(listed.mean()), 4),
-            **{c: f"{int(listed[classes == c].sum())}/{int((classes == c).sum())}" for c in np.unique(classes)},
+            **{
+                c: f"{int(listed[classes == c].sum())}/{int((classes == c).sum())}"
+                for c in np.unique(classes)
+            },
         }
     result["lists against the DarkVec half"] = recall
     print(json.dumps(result, indent=1))

@@ -41,7 +41,9 @@ def days_of(config: InternetConfig, engines: list[Any]) -> dict[int, list[Any]]:
             syn = (column(part, "tcp_flags") & 0x16) == 2
             syn |= column(part, "proto") == 17
             held[-1].append(
-                np.stack([column(part, name)[syn].astype(np.int64) for name in ("src", "dst_port", "dst")], axis=1)
+                np.stack(
+                    [column(part, name)[syn].astype(np.int64) for name in ("src", "dst_port", "dst")], axis=1
+                )
             )
     return days
 
@@ -121,7 +123,8 @@ def score(results: list[dict[str, Any]]) -> dict[str, Any]:
         name: [
             round(
                 math.log(
-                    ((by["survey"] + 0.5) / (total["survey"] + 1)) / ((by["attack"] + 0.5) / (total["attack"] + 1))
+                    ((by["survey"] + 0.5) / (total["survey"] + 1))
+                    / ((by["attack"] + 0.5) / (total["attack"] + 1))
                 ),
                 2,
             ),
@@ -193,7 +196,8 @@ _WORDS = {
     "volume rule": "volume rule",
     "ports in 100 packets (+1.5)": "very wide",
     "ports in 100 packets (+0.8)": "wide",
-    "of its /24 with equal": "alike neighbours",
+    "and hours (+2.2)": "many alike neighbours",
+    "and hours (+1.4)": "alike neighbours",
     "its /24 together": "wide together",
     "volume varies by": "steady over days",
     "% of the day": "steady through the day",
@@ -201,6 +205,7 @@ _WORDS = {
     "of the telescope": "reaches most of the telescope",
     "ports of few addresses": "vertical",
     "header relation": "malware",
+    "ran known malware": "malware before",
     "tool zmap": "zmap",
     "tool masscan": "masscan",
     "in step": "in step with strangers",

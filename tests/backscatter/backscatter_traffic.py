@@ -22,15 +22,14 @@ SYN_ACK, RST, ACK = packet.SYN | packet.ACK, packet.RST, packet.ACK
 
 
 def packets(ts: Any, src: Any, dst: Any, **fields: Any) -> pa.RecordBatch:
-    """A batch; scalars are repeated. By default TCP SYN-ACK from port 80 to port 40000."""
+    """A batch; scalars are repeated, times cut to microseconds. By default TCP SYN-ACK from port 80 to port 40000."""
     n = max(np.size(ts), np.size(src), np.size(dst))
     values: dict[str, Any] = {
         "src_port": 80, "dst_port": 40_000, "proto": 6, "tcp_flags": SYN_ACK, "ttl": 50,
         "layers": packet.IPV4 | packet.TCP, "icmp_type": 0, "icmp_code": 0, "src": src, "dst": dst, **fields,
     }  # fmt: skip
-    arrays = [
-        pa.array(np.broadcast_to(np.asarray(ts, np.int64), n), pa.int64()).cast(SCHEMA.field("ts").type)
-    ]
+    whole = np.asarray(ts, np.int64) // 1000 * 1000  # microseconds, as in most captures
+    arrays = [pa.array(np.broadcast_to(whole, n), pa.int64()).cast(SCHEMA.field("ts").type)]
     for field in list(SCHEMA)[1:]:
         array = np.broadcast_to(np.asarray(values[field.name]), n).astype(field.type.to_pandas_dtype())
         arrays.append(pa.array(np.ascontiguousarray(array)))

@@ -86,6 +86,22 @@ def test_the_reflectors_are_the_entities_and_the_numbers_are_exact() -> None:
     assert "forged as the sender" in found.statement
 
 
+@pytest.mark.parametrize(
+    ("fields", "flood"),
+    [
+        ({}, "TCP reflection"),
+        ({**UDP, "src_port": 123}, "UDP amplification"),
+        ({**ICMP, "icmp_type": 3, "icmp_code": 3}, "ICMP reflection"),
+    ],
+)
+def test_the_kind_of_reflection_is_named_and_every_one_can_be_checked(
+    fields: dict[str, int], flood: str
+) -> None:
+    (found,) = concluded(reflection(**fields), dark=1).findings
+    assert found.attributes["flood"] == flood
+    assert any(item.check is not None for item in found.evidence)
+
+
 @pytest.mark.parametrize(("count", "expected"), [(40, False), (60, True)])
 def test_a_reflection_has_at_least_fifty_reflectors_in_a_minute(count: int, expected: bool) -> None:
     assert bool(classes_of(concluded(reflection(count), dark=1))) is expected

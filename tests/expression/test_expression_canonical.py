@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from andon.records.expression import Comparison, Const, Fn, Sum, canonical, parse
-from andon.records.expression.ast import needs_of
+from andon.records.expression.ast import Field, needs_of, walk
 from andon.records.expression.isolate import isolations, sides
 
 SAME = {
@@ -66,10 +66,12 @@ def linear(depth=5):
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(linear(), linear())
 def test_solving_for_another_field_leads_to_the_same_form(left, right):
     expr = Comparison(left, "==", right)
+    named = [node for node in walk(expr) if isinstance(node, Field)]
+    assume(len(named) == len(set(named)))  # a field that occurs twice may double or cancel: not undone
     at = sides(expr)
     assume(at.decided() is None)
     made = canonical(expr)
@@ -79,7 +81,7 @@ def test_solving_for_another_field_leads_to_the_same_form(left, right):
             assert canonical(other) == made
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(expressions(), st.randoms(use_true_random=False))
 def test_order_of_terms_does_not_matter(expr, random):
     def shuffled(node):

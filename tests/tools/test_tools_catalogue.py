@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from andon.detect.darknet.tools.catalogue import CatalogueError, load
 from andon.detect.darknet.tools.chance import distinct_hits, expected_by_chance, log_tail
-from andon.detect.darknet.tools.sessions import value_code
+from andon.detect.darknet.tools.sample import value_code
 from andon.records.expression import parse, to_bpf
 
 SMALL = """
@@ -84,7 +84,9 @@ def test_chance_rates_are_those_of_random_headers() -> None:
 
 def test_session_values_can_be_computed_from_what_is_sampled() -> None:
     for signature in load().sessions:
-        assert value_code(signature).columns <= {
+        code = value_code(signature)
+        assert code is not None
+        assert code.columns <= {
             "dst",
             "tcp_seq",
             "src_port",

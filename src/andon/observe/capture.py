@@ -6,6 +6,8 @@ comes back here for what is rare: the next window, a pcapng header block, damage
 
 from __future__ import annotations
 
+import ctypes
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -108,8 +110,10 @@ class Capture:
         self.source.close()
 
     def _next_window(self) -> None:
-        self.source.advance(int(self.state[F.POS]))
+        consumed = int(self.state[F.POS])
+        self.source.advance(consumed)
         self.state[F.POS] = 0
+        self.state[F.PREVIOUS] -= consumed
 
     def _note(self, offset: int, what: str, skipped: int, bounded: bool) -> None:
         self.damage_total += 1
@@ -146,7 +150,9 @@ class Capture:
         """Find the next plausible record after damage; False when there is none."""
         state, source = self.state, self.source
         begin = self.offset
-        state[F.POS] += 1
+        # When the header of the record before claims more than was on the wire, its length was part of the
+        # damage and good records may lie inside what it swallowed.
+        state[F.POS] = int(state[F.PREVIOUS]) + 17 if self._swallowed() else int(state[F.POS]) + 1
         while True:
             what, at = self._search(int(state[F.POS]))
             state[F.POS] = at
@@ -160,6 +166,14 @@ class Capture:
         kind = "not a pcapng block" if self._section.ng else "not a record header"
         self._note(begin, kind, self.offset - begin, found)
         return found
+
+    def _swallowed(self) -> bool:
+        previous = int(self.state[F.PREVIOUS])
+        if self._section.ng or not self.state[F.BEGUN] or previous < 0:
+            return False
+        order = ">" if self._section.swapped else "<"
+        captured, wire = struct.unpack(order + "II", ctypes.string_at(self.source.address + previous + 8, 8))
+        return bool(captured > wire)
 
     def _search(self, pos: int) -> tuple[int, int]:
         source, section = self.source, self._section

@@ -184,7 +184,10 @@ def _gre(p: int, t: int, end: int) -> tuple[int, int]:
         return _PPP, at
     if kind == 0x883E:
         return 0x0800, at if at < end and u8(p + at) >> 4 == 4 else at + 4
-    if kind in (0x0800, 0x86DD, 0x8847, 0x8848, 0x6558, 0x8909, 0x894F):
+    if kind == 0x8909:
+        # Cisco MetaData, which inside GRE begins with the ethertype that it ends with elsewhere.
+        return (be16(p + at), at + 8) if at + 8 <= end else (_STOP, t)
+    if kind in (0x0800, 0x86DD, 0x8847, 0x8848, 0x6558, 0x894F):
         return kind, at
     return _STOP, at
 
@@ -292,6 +295,7 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
     version = 6 if what == TRANSPORT else 0
     ip6 = 0
     quoted = False
+    redirect = False
     holds = out[HOLDS]
     for _ in range(_MAX_LAYERS):
         if what < 0 or o >= end:
@@ -306,10 +310,10 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                     end = min(end, o + what)
                 what = _LLC
         elif what in (0x8100, 0x9100, 0x88A8):
+            if what != 0x88A8 and o + 2 <= end:
+                holds |= HAS_VLAN
             if o + 4 > end:
                 break
-            if what != 0x88A8:
-                holds |= HAS_VLAN
             what = be16(p + o + 2)
             o += 4
             if what < 0x0600:
@@ -451,13 +455,14 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
             o += 40
             version = 6
             what = TRANSPORT
+        elif what != TRANSPORT:
+            break
         elif proto == 6:
-            if o + 20 > end:
-                # tshark shows the flags of a quoted or cut header once their two bytes and the window are there.
-                if o + 16 > end:
-                    break
+            # tshark shows the flags of a cut header once they and the window behind them are there.
+            if o + 16 > end:
+                break
             # A header length below five words is bogus and hides the flags.
-            if u8(p + o + 12) >> 4 < 5:
+            if u8(p + o + 12) >> 4 < 5 or (quoted and redirect):
                 break
             if not holds & HAS_TCP:
                 first_tcp(p, o, out)
@@ -482,10 +487,12 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                 proto = 47
             quoted = False
         elif proto == 1:
-            if o + 1 > end:
+            if o + 6 > end:
                 break
             holds |= HAS_ICMP
             if u8(p + o) in (3, 4, 5, 11, 12):
+                # tshark stops at the sequence number of what a redirect quotes.
+                redirect = u8(p + o) == 5
                 o += 8
                 what = 0x0800
                 quoted = True

@@ -1,8 +1,9 @@
 """Upper bounds on the counts of many keys in fixed memory: the count-min sketch.
 
 Cormode and Muthukrishnan, "An improved data stream summary: the count-min sketch and its applications",
-J. Algorithms 55, 2005; here with two rows. A count is never too low; it is too high by what other keys put
-into both of its cells. The share of empty cells of one row also tells how many distinct keys came (linear
+J. Algorithms 55, 2005; here with two rows whose cells for a key lie side by side, so that counting costs one
+access to memory and not two. A count is never too low; it is too high by what other keys put into both of its
+cells. The share of empty cells of one row also tells how many distinct keys came (linear
 counting: Whang, Vander-Zanden, Taylor, ACM TODS 15, 1990). Cells add up, so merging is exact.
 """
 
@@ -16,20 +17,22 @@ from numba import njit
 from andon.sketch.hashing import mix64, mix64_array
 from andon.sketch.state import StateError, pack, unpack
 
-_HALF = np.uint64(32)
+_ROW = 8  # cells of a row in one line of 64 bytes
+_FIRST, _SECOND, _SEVEN = np.uint64(40), np.uint64(50), np.uint64(7)
 
 
 @njit(cache=True, nogil=True, inline="always")
 def count_one(cells: np.ndarray, key: np.uint64, salt: np.uint64) -> None:
     """Add one to the two cells of a key."""
     hashed = mix64(key, salt)
-    mask = np.uint64(cells.shape[1] - 1)
-    cells[0, hashed & mask] += np.uint32(1)
-    cells[1, (hashed >> _HALF) & mask] += np.uint32(1)
+    line = hashed & np.uint64(cells.shape[0] - 1)
+    cells[line, (hashed >> _FIRST) & _SEVEN] += np.uint32(1)
+    cells[line, np.uint64(_ROW) + ((hashed >> _SECOND) & _SEVEN)] += np.uint32(1)
 
 
 class CountMin:
-    """Counts of uint64 keys. ``cells`` is uint32[2, width], width a power of two; kernels use ``count_one``.
+    """Counts of uint64 keys in two rows of ``width`` cells, a power of two; kernels use ``count_one``. ``cells``
+    is uint32[width / 8, 16]: eight cells of the first row and eight of the second in each line.
 
     >>> counts = CountMin(1024)
     >>> counts.add(np.array([7, 9, 7], dtype=np.uint64))
@@ -38,9 +41,9 @@ class CountMin:
     """
 
     def __init__(self, width: int, salt: int = 0x9E3779B97F4A7C15) -> None:
-        if width < 2 or width & (width - 1):
-            raise ValueError(f"width {width} is not a power of two")
-        self.cells = np.zeros((2, width), np.uint32)
+        if width < _ROW or width & (width - 1):
+            raise ValueError(f"width {width} is not a power of two from {_ROW} on")
+        self.cells = np.zeros((width // _ROW, 2 * _ROW), np.uint32)
         self.salt = np.uint64(salt)
 
     def add(self, keys: np.ndarray) -> None:
@@ -49,15 +52,20 @@ class CountMin:
     def at_most(self, keys: np.ndarray) -> np.ndarray:
         """For each key a count that the true one does not exceed (int64)."""
         hashed = mix64_array(keys, self.salt)
-        mask = np.uint64(self.cells.shape[1] - 1)
-        first = self.cells[0, (hashed & mask).astype(np.int64)]
-        second = self.cells[1, ((hashed >> _HALF) & mask).astype(np.int64)]
+        line = (hashed & np.uint64(self.cells.shape[0] - 1)).astype(np.int64)
+        first = self.cells[line, ((hashed >> _FIRST) & _SEVEN).astype(np.int64)]
+        second = self.cells[line, _ROW + ((hashed >> _SECOND) & _SEVEN).astype(np.int64)]
         return np.asarray(np.minimum(first, second), np.int64)
+
+    @property
+    def row(self) -> np.ndarray:
+        """The cells of one row: counts of keys, or of several that share a cell."""
+        return self.cells[:, :_ROW]
 
     def distinct(self) -> float:
         """Estimated number of distinct keys; infinite when every cell of the row is used."""
-        width = self.cells.shape[1]
-        empty = width - int(np.count_nonzero(self.cells[0]))
+        width = self.row.size
+        empty = width - int(np.count_nonzero(self.row))
         return float("inf") if empty == 0 else float(width * np.log(width / empty))
 
     def merge(self, other: CountMin) -> None:
@@ -68,7 +76,7 @@ class CountMin:
     def to_bytes(self) -> bytes:
         flat = self.cells.reshape(-1)
         places = np.flatnonzero(flat).astype("<u4")
-        scalars = {"width": self.cells.shape[1], "salt": int(self.salt)}
+        scalars = {"width": self.row.size, "salt": int(self.salt)}
         return pack("countmin", 1, {"places": places, "counts": flat[places]}, scalars)
 
     @classmethod

@@ -226,11 +226,15 @@ def _function(node: Fn, demand: int) -> Value:
         if inner and inner.name == "rotl32":
             x, n = inner.argument, (n + (inner.n or 0)) % 32
         up = shifted(x, "<<")
-        if up is not None and possible_bits(up[0]) << up[1] <= WORD:  # such a shift is a rotation too
+        if (
+            up is not None and isinstance(up[0], (Field, Key)) and possible_bits(up[0]) << up[1] <= WORD
+        ):  # such a shift is a rotation too
             x, n = up[0], (n + up[1]) % 32
         if n == 0:
             return normal(x, demand)
-        if possible_bits(x) << n <= WORD:
+        if (
+            isinstance(x, (Field, Key)) and possible_bits(x) << n <= WORD
+        ):  # of a sum, the rotation inverts better
             return normal(Sum("<<", (x, Const(n))), demand)
         return Fn("rotl32", x, n)
     n = 8 if node.name == "bswap16" else node.n or 0
@@ -238,12 +242,12 @@ def _function(node: Fn, demand: int) -> Value:
         n += {"rotl16": x.n or 0, "bswap16": 8, "lo16": 0}[x.name]
         x = x.argument
     up = shifted(x, "<<")
-    if up is not None and possible_bits(up[0]) << up[1] <= 0xFFFF:
+    if up is not None and isinstance(up[0], (Field, Key)) and possible_bits(up[0]) << up[1] <= 0xFFFF:
         x, n = up[0], n + up[1]
     n %= 16
     if n == 0:
         return _conjunction((x, Const(0xFFFF)), demand)
-    if possible_bits(x) << n <= 0xFFFF:
+    if isinstance(x, (Field, Key)) and possible_bits(x) << n <= 0xFFFF:
         return normal(Sum("<<", (x, Const(n))), demand)
     return Fn("bswap16", x) if n == 8 else Fn("rotl16", x, n)
 

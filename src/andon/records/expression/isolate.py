@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .algebra import normal, shifted
+from .algebra import masked, normal, shifted
 from .ast import WORD, Comparison, Const, Field, Fn, Key, Sum, Value
 from .bits import apply_function, low_mask, possible_bits, rotate_left
 
@@ -57,17 +57,16 @@ class Sides:
 
 
 def sides(comparison: Comparison) -> Sides:
-    """Both sides in normal form and the bits in which they can differ."""
+    """Both sides in normal form; a mask around a side is taken off and becomes the mask of the comparison."""
     mask = WORD
     left, right = normal(comparison.left), normal(comparison.right)
-    while True:
+    while masked(left) is not None or masked(right) is not None:
         wanted = mask & (possible_bits(left) | possible_bits(right))
         new_left, new_right = normal(left, wanted), normal(right, wanted)
         if (new_left, new_right, wanted) == (left, right, mask):
-            # Where no mask was taken off, the sides are equal as whole numbers: that undoes sums in only one way.
-            kept = (possible_bits(left) | possible_bits(right)) & ~mask == 0
-            return Sides(left, right, WORD if kept else mask)
+            break
         left, right, mask = new_left, new_right, wanted
+    return Sides(left, right, mask)
 
 
 def isolations(at: Sides) -> Iterator[Isolated]:
@@ -112,6 +111,8 @@ def _solve_function(node: Fn, right: Value, mask: int) -> Iterator[Isolated]:
 
 
 def _solve_chain(node: Sum, right: Value, mask: int) -> Iterator[Isolated]:
+    if node.op in ("+", "-", "*"):  # bits that are zero on both sides may count as compared
+        mask |= WORD & ~(possible_bits(node) | possible_bits(right))
     if node.op == "^":
         for index, term in enumerate(node.terms):
             yield from _solve(term, _join("^", right, node.terms[:index] + node.terms[index + 1 :]), mask)

@@ -10,7 +10,6 @@ Three claims, all of kind ``backscatter-victim``, told apart by ``attributes.cla
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import sqrt
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -19,19 +18,18 @@ import pyarrow as pa
 
 from andon.detect.darknet.backscatter import classes, kernel, report
 from andon.detect.darknet.backscatter.asked import was_asked
-from andon.detect.darknet.backscatter.episodes import MOST_COUNTED, Episodes, find_episodes
-from andon.detect.darknet.backscatter.rates import Hits, counting_error, global_rate
+from andon.detect.darknet.backscatter.episodes import Episodes, find_episodes
+from andon.detect.darknet.backscatter.gather import Victim, gather
 from andon.detect.darknet.backscatter.services import service_ports
 from andon.detect.darknet.backscatter.summary import COLUMNS, LIMIT, Summary
 from andon.detect.darknet.backscatter.tables import SET_ASIDE, VICTIMS, aside_table, victims_table
 from andon.detect.darknet.backscatter.targets import Flood, Reflection, find_floods, find_reflections
 from andon.detect.darknet.backscatter.thresholds import SETTINGS, thresholds
-from andon.detect.darknet.backscatter.victims import Answers, answers_by_source, doubts, nature
+from andon.detect.darknet.backscatter.victims import Answers, answers_by_source, doubts
 from andon.records.contract import Context, Nothing, Outcome, Site, Window
 from andon.records.finding import Finding
 from andon.sketch.hashing import mix64_array
 
-_ENOUGH = 30  # sampled pairs of a victim from which on their number is an estimate
 _TELESCOPE = "darknet.census:telescope"
 
 
@@ -79,7 +77,7 @@ class Backscatter:
         reasons = doubts(episodes, answers, self._asked(summary, episodes.source), dark)
         aside = np.logical_or.reduce(list(reasons.values()))
         pairs = summary.pairs.table()[1]
-        victims = _victims(episodes.only(~aside), answers, pairs, 1 << summary.pairs.level, dark)
+        victims = gather(episodes.only(~aside), answers, pairs, 1 << summary.pairs.level, dark)
         source = (bin_keys >> np.uint64(kernel.SOURCE_SHIFT)).astype(np.uint32)
         flavours = answers.of(source)
         talks = flavours[:, classes.TALK] > flavours[:, 1 : classes.TALK].sum(axis=1)
@@ -92,6 +90,8 @@ class Backscatter:
             known=known,
             rules=rules,
             scale=scale,
+            answers_each=float(summary.totals[1 : classes.TALK].sum()) / max(dark, 1),
+            requests_each=float(summary.totals[[classes.NONE, classes.TALK]].sum()) / max(dark, 1),
             stray=_stray(bins["packets"], source, episodes),
             set_aside={
                 reason: len(np.unique(episodes.source[which]))
@@ -132,72 +132,8 @@ def _stray(packets: np.ndarray, source: np.ndarray, episodes: Episodes) -> float
     return float(packets[other].sum() / count) if count else 0.0
 
 
-def _victims(
-    episodes: Episodes, answers: Answers, pairs: dict[str, np.ndarray], scale: int, dark: int
-) -> list[report.Victim]:
-    """One per source, most packets first."""
-    found = []
-    for address in np.unique(episodes.source):
-        mine = episodes.only(episodes.source == address)
-        flavours = answers.of(np.array([address]))[0]
-        tcp = flavours[classes.SYN_ACK : classes.RST_ACK + 1].sum() >= flavours[classes.UDP_ANSWER]
-        repeated = bool(flavours[classes.SYN_ACK] * 20 > mine.packets.sum())
-        wanted = (classes.SYN_ACK, classes.RST, classes.RST_ACK) if tcp else (classes.UDP_ANSWER,)
-        hit = _together(mine.addresses, dark)
-        full = bool(mine.addresses.max() >= MOST_COUNTED)
-        sampled = int(np.count_nonzero(pairs["src"] == address))
-        if full and sampled >= _ENOUGH:  # the masks are full, but the sample of pairs tells
-            hit, full = max(hit, float(sampled * scale)), False
-        found.append(
-            report.Victim(
-                address=int(address),
-                episodes=mine,
-                flavours=flavours,
-                nature=nature(flavours),
-                ports=answers.ports(np.array([address]), wanted),
-                rates=tuple(
-                    global_rate(
-                        int(mine.packets[n]),
-                        _hits(
-                            int(mine.packets[n]),
-                            float(mine.addresses[n]),
-                            repeated,
-                            (sampled, scale) if len(mine) == 1 else None,
-                        ),
-                        int(mine.last[n] - mine.first[n]),
-                        dark,
-                    )
-                    for n in range(len(mine))
-                ),
-                addresses=round(min(hit, float(mine.packets.sum()))),
-                at_least=full,
-            )
-        )
-    return sorted(found, key=lambda victim: (-victim.packets, victim.address))
-
-
-def _hits(packets: int, counted: float, repeated: bool, sample: tuple[int, int] | None) -> Hits | None:
-    """Forged packets behind one attack: its answers if nothing is repeated, else its distinct dark addresses,
-    counted or from (pairs in the sample, scale) if that holds enough of just this attack."""
-    if not repeated:
-        return Hits(packets)
-    if counted < MOST_COUNTED:
-        return Hits(counted, counting_error(counted))
-    if sample is None or sample[0] < _ENOUGH:
-        return None
-    number, scale = sample
-    return Hits(number * scale, sqrt((1 - 1 / scale) / number))
-
-
-def _together(addresses: np.ndarray, dark: int) -> float:
-    """Distinct addresses hit by several attacks that each hit so many of ``dark`` at random."""
-    if dark <= 0:
-        return float(addresses.sum())
-    return float(dark * (1.0 - np.prod(1.0 - np.minimum(addresses / dark, 1.0))))
-
-
 def _findings(
-    victims: list[report.Victim],
+    victims: list[Victim],
     reflections: list[Reflection],
     floods: list[Flood],
     answers: Answers,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from andon.detect.darknet.backscatter import classes
-from andon.detect.darknet.backscatter.episodes import MOST_COUNTED, Episodes
-from andon.detect.darknet.backscatter.rates import Rate
+from andon.detect.darknet.backscatter.episodes import MOST_COUNTED
+from andon.detect.darknet.backscatter.gather import Victim
 from andon.detect.darknet.backscatter.targets import UNROUTABLE_EXPECTED, Flood, Reflection
 from andon.detect.darknet.backscatter.thresholds import ENGINE, Thresholds
 from andon.detect.darknet.backscatter.victims import Answers
@@ -41,6 +41,8 @@ class View:
     rules: Thresholds
     scale: int  # one in so many answering addresses was kept
     stray: float  # mean answers of an address that is no victim
+    answers_each: float  # mean answers to one dark address
+    requests_each: float  # mean other packets to one dark address
     set_aside: dict[str, int]
 
     @property
@@ -51,29 +53,6 @@ class View:
             f" The memory limit was reached: of the answering addresses 1 in {self.scale} was kept, chosen by a keyed"
             f" hash, so about {self.scale - 1} in {self.scale} victims are not listed."
         )
-
-
-@dataclass(frozen=True)
-class Victim:
-    """One attacked address with its episodes (rows of one source)."""
-
-    address: int
-    episodes: Episodes
-    flavours: np.ndarray
-    nature: str
-    ports: list[tuple[int, int]]
-    rates: tuple[Rate | None, ...]  # one per episode
-    addresses: int  # distinct dark addresses, estimate
-    at_least: bool  # more than can be told apart
-
-    @property
-    def packets(self) -> int:
-        return int(self.episodes.packets.sum())
-
-    @property
-    def peak_rate(self) -> Rate | None:
-        rates = [rate for rate in self.rates if rate is not None]
-        return max(rates, key=lambda rate: rate.value) if rates else None
 
 
 def finding(view: View, address: int, what: str, **fields: Any) -> Finding:
@@ -202,7 +181,7 @@ def _victim_evidence(victim: Victim, view: View) -> tuple[Evidence, ...]:
     if counts[classes.RST] + counts[classes.RST_ACK]:
         check = Check(relation("src", victim.address, classes.RST), chance)
         items.append(Evidence(f"RST packets from {dotted(victim.address)}", check))
-    if counts[classes.UDP_ANSWER] and victim.ports:
+    if counts[classes.UDP_ANSWER] > counts[list(_TCP)].sum() and victim.ports:
         port = victim.ports[0][0]
         check = Check(relation("src", victim.address, classes.UDP_ANSWER, port), chance)
         items.append(Evidence(f"UDP from port {port} of {dotted(victim.address)}", check))
@@ -220,7 +199,8 @@ def reflection_finding(found: Reflection, answers: Answers, view: View) -> Findi
     total = flavours.sum(axis=0)
     packets = flavours[:, 1 : classes.TALK].sum(axis=1)
     tcp, udp = answers.ports(found.sources, _TCP), answers.ports(found.sources, _UDP)
-    many = int(total[list(_TCP)].sum()) >= int(total[classes.UDP_ANSWER])
+    sort = _sort_of(total)
+    many = sort != "UDP"
     port_text = ports_text(tcp if many else udp, not many)
     ports = f" They come from {'TCP' if many else 'UDP'} ports {port_text}." if port_text else ""
     estimate = "" if found.scale == 1 else f" (1 in {found.scale} senders was kept; times {found.scale})"
@@ -229,7 +209,7 @@ def reflection_finding(found: Reflection, answers: Answers, view: View) -> Findi
         if view.dark > 1
         else ""
     )
-    what = "TCP reflection" if many else "UDP amplification"
+    what = "UDP amplification" if sort == "UDP" else f"{sort} reflection"
     order = np.argsort(-packets, kind="stable")[:_MOST_ENTITIES]
     statement = (
         f"{len(found.sources) * found.scale:,} addresses sent answers to {name} alone{estimate}:"
@@ -263,11 +243,21 @@ def reflection_finding(found: Reflection, answers: Answers, view: View) -> Findi
     )
 
 
+def _sort_of(flavours: np.ndarray) -> str:
+    """Protocol of most of the answers."""
+    counts = {
+        "TCP": flavours[list(_TCP)].sum(),
+        "UDP": flavours[[classes.UDP_ANSWER, classes.UDP_FRAGMENT]].sum(),
+        "ICMP": flavours[[classes.ICMP_ANSWER, classes.PORT_UNREACHABLE, classes.ICMP_ERROR]].sum(),
+    }
+    return max(counts, key=lambda name: int(counts[name]))
+
+
 def _reflection_evidence(
     found: Reflection, total: np.ndarray, udp: list[tuple[int, int]], view: View
 ) -> tuple[Evidence, ...]:
     name, items = dotted(found.target), []
-    chance = round(found.others, 3)
+    chance = _elsewhere(view.answers_each, found.packets * found.scale, view)
     if total[classes.SYN_ACK]:
         items.append(
             Evidence(
@@ -282,6 +272,8 @@ def _reflection_evidence(
         if packets * 10 >= found.packets:
             check = Check(relation("dst", found.target, classes.UDP_ANSWER, port), chance)
             items.append(Evidence(f"UDP from port {port} to {name}", check))
+    if not items:
+        items.append(Evidence(f"all packets to {name}", Check(relation("dst", found.target), chance)))
     icmp = int(total[[classes.ICMP_ANSWER, classes.PORT_UNREACHABLE, classes.ICMP_ERROR]].sum())
     if icmp:
         items.append(
@@ -303,6 +295,7 @@ def flood_finding(found: Flood, view: View) -> Finding:
         if view.dark > 1
         else ""
     )
+    check = Check(_flood_relation(found), _elsewhere(view.requests_each, found.packets, view))
     if found.reflected:
         what, title = "reflection-target", f"UDP from port {found.src_port[0]} of many hosts aimed at {name}"
         signs = f"{found.src_port[1]:.0%} of them send from UDP port {found.src_port[0]}, as answers of one service do"
@@ -331,9 +324,7 @@ def flood_finding(found: Flood, view: View) -> Finding:
         last_seen=found.last,
         count=found.packets,
         entities=(Entity("ipv4-addr", name, found.packets),),
-        evidence=(
-            Evidence(f"{kind} packets to {name}", Check(_flood_relation(found), round(found.others, 3))),
-        ),
+        evidence=(Evidence(f"{kind} packets to {name}", check),),
         attack=("T1498.002" if found.reflected else "T1498.001",),
         attributes={
             "flood": f"{kind} flood",
@@ -348,6 +339,11 @@ def flood_finding(found: Flood, view: View) -> Finding:
             "ports": [port],
         },
     )
+
+
+def _elsewhere(each: float, own: int, view: View) -> float:
+    """Mean packets of that sort to one of the *other* dark addresses; 0 if there are none to compare with."""
+    return round(max(each * view.dark - own, 0.0) / (view.dark - 1), 3) if view.dark > 1 else 0.0
 
 
 def _flood_relation(found: Flood) -> str:

@@ -9,12 +9,13 @@ import pyarrow as pa
 
 from andon.detect.darknet.backscatter import classes
 from andon.detect.darknet.backscatter.episodes import Episodes
-from andon.detect.darknet.backscatter.report import Victim
+from andon.detect.darknet.backscatter.gather import Victim
 from andon.detect.darknet.backscatter.summary import Summary
 from andon.detect.darknet.backscatter.targets import Flood, Reflection
 from andon.detect.darknet.backscatter.victims import Answers
 from andon.detect.darknet.backscatter.wording import ports_text
 
+_WITH_PORTS = 100  # targets, largest first, whose reflectors' ports are looked up
 _TIME = pa.timestamp("ns", tz="UTC")
 
 VICTIMS = pa.schema(
@@ -52,10 +53,9 @@ def victims_table(
                 ports_text(victim.ports, udp),
             )
         )  # fmt: skip
-    for item in reflections:
-        ports = answers.ports(
-            item.sources, (classes.SYN_ACK, classes.RST, classes.RST_ACK, classes.UDP_ANSWER)
-        )
+    for place, item in enumerate(reflections):
+        few = item.sources if place < _WITH_PORTS else item.sources[:0]
+        ports = answers.ports(few, (classes.SYN_ACK, classes.RST, classes.RST_ACK, classes.UDP_ANSWER))
         rows.append(
             (
                 item.target, "reflection-target", item.packets * item.scale, item.first, item.last, "reflection",

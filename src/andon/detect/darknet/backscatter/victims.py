@@ -43,7 +43,14 @@ class Answers:
 
     def ports(self, sources: np.ndarray, flavours: tuple[int, ...]) -> list[tuple[int, int]]:
         """(port or ICMP type << 8 | code, packets) over these sources, most packets first."""
-        rows = np.isin(self.row_source, sources) & np.isin(self.row_flavour, flavours)
+        if len(sources) == 1:  # the rows of one source stand together
+            low, high = (
+                int(np.searchsorted(self.row_source, sources[0], side=side)) for side in ("left", "right")
+            )
+            rows = np.arange(low, high)
+        else:
+            rows = np.flatnonzero(np.isin(self.row_source, sources))
+        rows = rows[np.isin(self.row_flavour[rows], flavours)]
         what, place = np.unique(self.row_what[rows], return_inverse=True)
         packets = np.bincount(place, self.row_packets[rows], minlength=len(what)).astype(np.int64)
         order = np.lexsort((what, -packets))
@@ -105,18 +112,3 @@ def _into_one_block(episodes: Episodes, dark: int) -> np.ndarray:
     values, place, count = np.unique(block, return_inverse=True, return_counts=True)
     busy = np.bincount(place, inside, minlength=len(values)) >= _MANY
     return np.asarray(inside & busy[place] & (count[place] > 0))
-
-
-def nature(flavours: np.ndarray) -> str:
-    """What kind of flood causes answers of these flavours (packets by flavour).
-
-    >>> nature(np.array([0, 90, 0, 10, 0, 0, 0, 0, 0, 0]))
-    'SYN flood'
-    """
-    syn_ack, rst, rst_ack, icmp, closed, error, udp, fragment = (int(n) for n in flavours[1:9])
-    tcp = syn_ack + rst + rst_ack
-    groups = {"tcp": tcp, "udp": udp + closed + fragment, "icmp": icmp, "error": error}
-    most = max(groups, key=lambda name: groups[name])
-    if most == "tcp":
-        return "SYN flood" if syn_ack else "TCP flood on closed ports or without SYN"
-    return {"udp": "UDP flood", "icmp": "ICMP echo flood", "error": "flood of unknown protocol"}[most]

@@ -80,12 +80,24 @@ class PurposeEngine:
     def conclude(self, summary: Profiles, carry: Memory | None, ctx: Context[Memory]) -> Outcome[Memory]:
         found = sources(summary)
         setting, begin, end = _setting(ctx, found)
+        tool, tools = _tools(found.address, ctx.tables.get("darknet.tools:sources"))
+        malware = malware_mask(tool, tools)
         memory = (carry or Memory.empty()).next_day(
-            found.address, found.packets, setting.share, ctx.gap, self._remembered
+            found.address, found.packets, malware, setting.share, ctx.gap, self._remembered
         )
         if not len(found):
             return Outcome(carry=memory)
-        known = self._known(found, memory, ctx, begin, end)
+        past = memory.of(found.address)
+        ever = np.maximum(past.packets, found.packets)
+        known = Known(
+            listed=self._lists.find(found.address),
+            names=names.kinds(found.address, self._site.rdns),
+            tool=tool,
+            tools=tools,
+            neighbours=find(found, ever, malware),
+            strangers=in_step(found, begin, end),
+            past=past,
+        )
         judged = judge(found, known, setting)
         return Outcome(
             findings=findings(
@@ -93,21 +105,6 @@ class PurposeEngine:
             ),
             tables={"sources": table(found, known, judged, ctx.start)},
             carry=memory,
-        )
-
-    def _known(self, found: Sources, memory: Memory, ctx: Context[Memory], begin: int, end: int) -> Known:
-        tool, tools = _tools(found.address, ctx.tables.get("darknet.tools:sources"))
-        came, since, variation = memory.of(found.address)
-        return Known(
-            listed=self._lists.find(found.address),
-            names=names.kinds(found.address, self._site.rdns),
-            tool=tool,
-            tools=tools,
-            neighbours=find(found, malware_mask(tool, tools)),
-            strangers=in_step(found, begin, end),
-            days=came,
-            since=since,
-            variation=variation,
         )
 
 

@@ -2,8 +2,7 @@
 
 A port is here if public reports name it as one that worms and bots try by exploit or default password, and if it
 is of little worth to a survey compared with 80, 443 or 22, which everybody scans and which are therefore not here.
-UDP ports are services that reflect and amplify; both attackers and surveys look for them, so their weight is the
-same as of the others and small.
+UDP services that reflect and amplify are not here either: attackers and surveys look for them alike.
 """
 
 from __future__ import annotations
@@ -41,32 +40,14 @@ TCP: Final = {
     5038: "Asterisk manager",
     2222: "SSH, alternative",
 }
-UDP: Final = {
-    19: "character generator",
-    53: "resolver",
-    69: "TFTP",
-    111: "portmapper",
-    123: "NTP monlist",
-    137: "NetBIOS names",
-    161: "SNMP",
-    389: "CLDAP",
-    1434: "SQL Server resolution (Slammer)",
-    1900: "SSDP",
-    3283: "Apple remote desktop",
-    3702: "WS-Discovery",
-    5060: "SIP, toll fraud",
-    5683: "CoAP",
-    11211: "memcached",
-}
 
 
 def table() -> np.ndarray:
-    """uint8 array of 131,072: 1 for each port here, TCP then UDP.
+    """uint8 array of 65,536: 1 for each TCP port here.
 
-    >>> int(table()[23]), int(table()[80]), int(table()[65536 + 123])
-    (1, 0, 1)
+    >>> int(table()[23]), int(table()[80])
+    (1, 0)
     """
-    marks = np.zeros(2 << 16, np.uint8)
+    marks = np.zeros(1 << 16, np.uint8)
     marks[list(TCP)] = 1
-    marks[[65536 + port for port in UDP]] = 1
     return marks

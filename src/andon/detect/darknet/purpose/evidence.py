@@ -17,10 +17,12 @@ import numpy as np
 
 from andon.detect.darknet.purpose import names
 from andon.detect.darknet.purpose.lists import Listed
+from andon.detect.darknet.purpose.memory import Past
 from andon.detect.darknet.purpose.neighbours import Neighbours
 from andon.detect.darknet.purpose.profile import Sources, at_equal_packets
 
 THRESHOLD: Final = 2.2
+_MANY = 8
 UNDECIDED, SURVEY, ATTACK = 0, 1, 2
 PURPOSES: Final = ("undecided", "survey", "attack")
 NICTER_PORTS: Final = 30
@@ -41,15 +43,17 @@ WEIGHTS: Final = {
     "volume rule": Weight(2.5, "NICTER: 30 ports and 300,000 packets a day, scaled; decides alone there"),
     "very wide": Weight(1.5, "Shikanai and Tsunoda 2025-26: which ports tells more than how many packets"),
     "wide": Weight(0.8, "as very wide"),
-    "alike neighbours": Weight(1.6, "survey organisations use blocks of their own"),
+    "many alike neighbours": Weight(2.2, "survey organisations use blocks of their own"),
+    "alike neighbours": Weight(1.4, "as many alike neighbours; fewer than eight"),
     "wide together": Weight(1.0, "volume rule for slow, distributed surveys"),
-    "steady over days": Weight(1.0, "surveys keep schedules; reassigned home addresses do not"),
+    "steady over days": Weight(0.5, "surveys keep schedules; reassigned home addresses do not"),
     "irregular over days": Weight(-0.4, "as steady over days"),
     "steady through the day": Weight(0.2, "weak: infected hosts that stay on are steady too"),
     "bursts": Weight(-0.2, "weak: daily surveys are short as well"),
     "reaches most of the telescope": Weight(0.6, "a survey wants every address; bots draw them at random"),
     "vertical": Weight(-1.0, "many ports of few addresses: interest in those hosts"),
     "malware": Weight(-5.0, "darknet.tools: header relation of a malware family"),
+    "malware before": Weight(-2.8, "as malware, within a week: a host may be cleaned, an address passed on"),
     "zmap": Weight(0.4, "weak: the tool of most surveys, free for everyone"),
     "masscan": Weight(0.2, "weak: as zmap"),
     "other tool": Weight(0.0, "said, not weighed"),
@@ -78,9 +82,7 @@ class Known:
     tools: tuple[str, ...]
     neighbours: Neighbours
     strangers: np.ndarray
-    days: np.ndarray
-    since: np.ndarray
-    variation: np.ndarray
+    past: Past
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def judge(sources: Sources, known: Known, setting: Setting) -> Judged:
     masscan = np.isin(k.tool, [i for i, name in enumerate(tool) if name.startswith("masscan")])
     very_wide = equal >= 50
     alike = k.neighbours.alike
-    came, since, cv = k.days, k.since, k.variation
+    came, since, cv = k.past.came, k.past.since, k.past.variation
     wide_together = (alike > 0) & (k.neighbours.ports >= NICTER_PORTS)
 
     def listed(i: int) -> str:
@@ -142,6 +144,9 @@ def judge(sources: Sources, known: Known, setting: Setting) -> Judged:
     def ports(i: int) -> str:
         return f"about {equal[i]:.0f} ports in 100 packets"
 
+    def block(i: int) -> str:
+        return f"one of {alike[i]} sources of its /24 with equal volume and hours"
+
     def volume(i: int) -> str:
         return f"volume rule: {s.ports[i]:.0f} ports, {per_address[i]:.2g} packets per dark address and day"
 
@@ -150,15 +155,16 @@ def judge(sources: Sources, known: Known, setting: Setting) -> Judged:
         "name of a survey": (k.names == names.SURVEY, lambda _: "reverse name of a survey"),
         "name of a home": (k.names == names.HOME, lambda _: "reverse name of an access line"),
         "volume rule": (
-            (s.ports >= NICTER_PORTS) & (per_address >= NICTER_PER_ADDRESS) & (reach >= 0.1) & large,
+            (s.ports >= NICTER_PORTS)
+            & (per_address >= NICTER_PER_ADDRESS)
+            & (reach >= 0.1 * n.share)
+            & large,
             volume,
         ),
         "very wide": (very_wide, ports),
         "wide": ((equal >= 20) & ~very_wide, ports),
-        "alike neighbours": (
-            alike > 0,
-            lambda i: f"one of {alike[i]} sources of its /24 with equal volume and hours",
-        ),
+        "many alike neighbours": (alike >= _MANY, block),
+        "alike neighbours": ((alike > 0) & (alike < _MANY), block),
         "wide together": (
             wide_together,
             lambda i: (
@@ -187,10 +193,14 @@ def judge(sources: Sources, known: Known, setting: Setting) -> Judged:
             lambda i: f"reached about {100 * min(reach[i], 1.0):.0f} % of the telescope",
         ),
         "vertical": (
-            large & (s.ports >= 20) & (s.packets >= 50) & (s.targets <= s.ports / 5),
+            large & (s.ports >= 40) & (s.targets <= s.ports / 5),
             lambda i: f"about {s.ports[i]:.0f} ports of few addresses",
         ),
         "malware": (malware, lambda i: f"header relation of {k.tools[k.tool[i]]}"),
+        "malware before": (
+            ~malware & (k.past.malware > 0) & (k.past.malware <= 8),
+            lambda i: f"ran known malware {k.past.malware[i] - 1} days ago",
+        ),
         "zmap": (zmap, lambda i: f"tool {k.tools[k.tool[i]]}"),
         "masscan": (masscan, lambda i: f"tool {k.tools[k.tool[i]]}"),
         "other tool": (
@@ -202,7 +212,9 @@ def judge(sources: Sources, known: Known, setting: Setting) -> Judged:
             lambda i: f"starts and stops in step with {k.strangers[i]:,} sources on the same port",
         ),
         "attacked ports": (
-            (s.attacked >= 0.8 * s.packets) & (s.packets >= 5),
+            (s.attacked >= 0.8 * s.packets)
+            & (s.packets >= 5)
+            & ((alike == 0) | (k.neighbours.attacked >= 0.8)),
             lambda i: f"{100 * s.attacked[i] / s.packets[i]:.0f} % to ports that are mostly attacked",
         ),
     }

@@ -5,12 +5,12 @@ and other requests, over IPv4. Answers to spoofed packets (backscatter) say noth
 
 A row is 128 bytes, laid out so that one packet touches few cache lines:
 
-- ``bits`` (10 words, merged by or): words 0-2 hold the 144 ten-minute slots of the day in which the source
-was active and, from bit 144 on, which protocols it used; words 3-4 its ports; words 5-6 its ports in one of
-8 and one of 128 of its packets; words 7-9 one of 16, of 256 and of 4,096 of its destinations. Sets of ports
-and destinations are bitmaps for linear counting (Whang, Vander-Zanden, Taylor, ACM TODS 15, 1990), several
-sampling rates standing for a multiresolution bitmap (Estan, Varghese, Fisk, IEEE/ACM ToN 14, 2006).
-- ``counts`` (added): packets; packets to ports that are mostly attacked.
+- ``bits`` (10 words, merged by or): words 0-2 hold the 144 ten-minute slots of the day in which the source was
+  active and, from bit 144 on, which protocols it used; words 3-4 its ports; words 5-6 its ports in one of 8
+  and one of 128 of its packets; words 7-9 one of 4, of 64 and of 1,024 of its destinations. Sets of ports and
+  destinations are bitmaps for linear counting (Whang, Vander-Zanden, Taylor, ACM TODS 15, 1990), several
+  sampling rates standing for a multiresolution bitmap (Estan, Varghese, Fisk, IEEE/ACM ToN 14, 2006).
+- ``counts`` (added): packets; TCP packets to ports that are mostly attacked.
 - ``least`` (minimum): first time, lowest port, and 65535 minus last time and highest port; times in units of
   two seconds of the day.
 - ``drawn`` (lowest): four of its packets drawn by hash, as hash << 16 | port, for the port it scans most.
@@ -34,7 +34,7 @@ SLOT_SECONDS, TICK_SECONDS = 600, 2
 SLOTS = 144
 TCP_BIT, UDP_BIT, ICMP_BIT = 16, 17, 18  # in word 2
 THIN_RATES = (1, 8, 128)  # one packet of so many, for the ports
-TARGET_RATES = (16, 256, 4096)  # one destination of so many
+TARGET_RATES = (4, 64, 1024)  # one destination of so many
 _AHEAD = 12  # packets between asking for a slot and using it
 _ONE, _63, _127 = np.uint64(1), np.uint64(63), np.uint64(127)
 _REQUESTS = (1 << 8) | (1 << 10) | (1 << 13) | (1 << 15) | (1 << 17)  # ICMP types that ask
@@ -80,7 +80,7 @@ def profile_batch(
 ) -> tuple[int, int, int]:
     """Enter packets from ``start`` on; gives (position reached, rows used, packets entered or left out).
 
-    ``attacked`` (uint8, 2 x 65536) marks ports that are mostly attacked, TCP then UDP. ``bits``, ``counts``
+    ``attacked`` (uint8, 65536) marks TCP ports that are mostly attacked. ``bits``, ``counts``
     and ``least`` are the columns of the table, flat."""
     mask = np.uint64(keys.shape[0] - 1)
     scans = 0
@@ -123,15 +123,15 @@ def profile_batch(
             bits[row + THIN_AT + 1] |= _ONE << (ports & _63)
         where = mix64(target, salt)
         place = _ONE << (where & _63)
-        if (where >> np.uint64(8)) & np.uint64(15) == np.uint64(0):
+        if (where >> np.uint64(8)) & np.uint64(3) == np.uint64(0):
             bits[row + TARGETS_AT] |= place
-        if (where >> np.uint64(16)) & np.uint64(255) == np.uint64(0):
+        if (where >> np.uint64(16)) & np.uint64(63) == np.uint64(0):
             bits[row + TARGETS_AT + 1] |= place
-        if (where >> np.uint64(24)) & np.uint64(4095) == np.uint64(0):
+        if (where >> np.uint64(24)) & np.uint64(1023) == np.uint64(0):
             bits[row + TARGETS_AT + 2] |= place
         row = slot * COUNTS
         counts[row] += _ONE
-        if (kind == TCP_BIT and attacked[port]) or (kind == UDP_BIT and attacked[65536 + port]):
+        if kind == TCP_BIT and attacked[port]:
             counts[row + 1] += _ONE
         tick = second // TICK_SECONDS
         row = slot * LEAST

@@ -23,6 +23,19 @@ _WINDOW = np.uint32((1 << _DAYS) - 1)
 
 
 @dataclass(frozen=True)
+class Past:
+    """Of each source: days it came, days observed since it first came, the coefficient of variation of its daily
+    volume (nan below three days), packets in all, and 1 + the number of days since it last ran known malware
+    (0: never)."""
+
+    came: np.ndarray  # int64
+    since: np.ndarray  # int64
+    variation: np.ndarray  # float64
+    packets: np.ndarray  # int64
+    malware: np.ndarray  # int64
+
+
+@dataclass(frozen=True)
 class Memory:
     """Parallel arrays over sources, ascending by address; bit n of ``days`` is the day n days ago."""
 
@@ -31,21 +44,31 @@ class Memory:
     number: np.ndarray  # int64, days that are in the sums
     total: np.ndarray  # int64
     squares: np.ndarray  # int64
+    packets: np.ndarray  # int64, as they were seen
+    malware: np.ndarray  # uint32, bits as in days: days on which it ran known malware
     observed: int = 0  # days on which there was traffic, as bits
     forgotten: int = 0  # sources left out at the last day for want of room
 
     @classmethod
     def empty(cls) -> Self:
         none = np.zeros(0, np.int64)
-        return cls(np.zeros(0, np.uint32), np.zeros(0, np.uint32), none, none, none)
+        return cls(
+            np.zeros(0, np.uint32), np.zeros(0, np.uint32), none, none, none, none, np.zeros(0, np.uint32)
+        )
 
     def next_day(
-        self, address: np.ndarray, packets: np.ndarray, share: float, gap: int, limit: int
+        self,
+        address: np.ndarray,
+        packets: np.ndarray,
+        malware: np.ndarray,
+        share: float,
+        gap: int,
+        limit: int,
     ) -> Memory:
-        """The memory after a day with these sources (ascending) of which a ``share`` was observed, ``gap``
-        empty days after the last one."""
+        """The memory after a day with these sources (ascending; ``malware``: whether it ran any) of which a
+        ``share`` was observed, ``gap`` empty days after the last one."""
         shift = np.uint32(min(gap + 1, 31))
-        aged = replace(self, days=(self.days << shift) & _WINDOW)
+        aged = replace(self, days=(self.days << shift) & _WINDOW, malware=(self.malware << shift) & _WINDOW)
         worth = (packets >= _LEAST_PACKETS) | np.isin(address, self.address)
         volume = np.minimum(packets[worth] / max(share, 1 / 86400), _CAP).astype(np.int64)
         merged = np.union1d(self.address, address[worth])
@@ -55,6 +78,8 @@ class Memory:
             "number": np.zeros(len(merged), np.int64),
             "total": np.zeros(len(merged), np.int64),
             "squares": np.zeros(len(merged), np.int64),
+            "packets": np.zeros(len(merged), np.int64),
+            "malware": np.zeros(len(merged), np.uint32),
         }
         for name, values in columns.items():
             values[old] = getattr(aged, name)
@@ -62,6 +87,8 @@ class Memory:
         columns["number"][new] += 1
         columns["total"][new] += volume
         columns["squares"][new] += volume * volume
+        columns["packets"][new] += packets[worth]
+        columns["malware"][new] |= malware[worth].astype(np.uint32)
         alive = columns["days"] > 0
         full = columns["number"] >= 127  # the sums of squares stay below 2^63
         columns["number"][full] >>= 1
@@ -77,17 +104,20 @@ class Memory:
             columns["number"][keep],
             columns["total"][keep],
             columns["squares"][keep],
+            columns["packets"][keep],
+            columns["malware"][keep],
             observed,
             max(0, len(order) - limit),
         )
 
-    def of(self, address: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """For each address (uint32): days it came, days observed since it first came, and the coefficient of
-        variation of its daily volume (nan below three days)."""
+    def of(self, address: np.ndarray) -> Past:
+        """The past of each address (uint32), ascending or not."""
         size = len(address)
         came, since, variation = np.zeros(size, np.int64), np.zeros(size, np.int64), np.full(size, np.nan)
+        packets, malware = np.zeros(size, np.int64), np.zeros(size, np.int64)
+        past = Past(came, since, variation, packets, malware)
         if not len(self.address):
-            return came, since, variation
+            return past
         at = np.minimum(np.searchsorted(self.address, address), len(self.address) - 1)
         known = self.address[at] == address
         at = at[known]
@@ -102,7 +132,10 @@ class Memory:
         mean = np.where(enough, total / np.maximum(number, 1), 1.0)
         spread = np.sqrt(np.maximum(self.squares[at] / np.maximum(number, 1) - mean**2, 0.0))
         variation[known] = np.where(enough, spread / np.maximum(mean, 1e-9), np.nan)
-        return came, since, variation
+        packets[known] = self.packets[at]
+        lowest = self.malware[at] & (~self.malware[at] + np.uint32(1))
+        malware[known] = np.where(lowest > 0, np.log2(np.maximum(lowest, 1)).astype(np.int64) + 1, 0)
+        return past
 
     def to_bytes(self) -> bytes:
         arrays = {
@@ -111,6 +144,8 @@ class Memory:
             "number": self.number,
             "total": self.total,
             "squares": self.squares,
+            "packets": self.packets,
+            "malware": self.malware,
         }
         return pack("memory", 1, arrays, {"observed": self.observed, "forgotten": self.forgotten})
 
@@ -124,6 +159,8 @@ class Memory:
                 arrays["number"],
                 arrays["total"],
                 arrays["squares"],
+                arrays["packets"],
+                arrays["malware"],
                 scalars["observed"],
                 scalars["forgotten"],
             )

@@ -27,7 +27,7 @@ class Sources:
     """Parallel arrays over the sources kept, ascending by address.
 
     ``ports`` and ``targets`` are estimates of distinct destination ports (over all protocols) and addresses,
-    standard error about 5 to 15 %, not above some 600 ports and 270,000 addresses; one port is exact. ``breadth``
+    standard error about 5 to 15 %, not above some 600 ports and 200,000 addresses; one port is exact. ``breadth``
     is the number of distinct ports among ``sampled`` of its packets, the sampling rate with the number nearest to
     100. ``first`` and ``last`` are seconds of the day, ``slots`` (n, 3) the ten-minute slots as bits."""
 

@@ -71,7 +71,7 @@ def table(sources: Sources, known: Known, judged: Judged, day: int) -> pa.Table:
             "tool": [tools[known.tool[i]] if known.tool[i] >= 0 else "" for i in rows],
             "ports": np.round(sources.ports[order]).astype(np.int64),
             "destinations": np.round(sources.targets[order]).astype(np.int64),
-            "days": np.maximum(known.days[order], 1),
+            "days": np.maximum(known.past.came[order], 1),
             "first": pa.array(day + sources.first[order] * _SECOND).cast(_TIME),
             "last": pa.array(day + sources.last[order] * _SECOND).cast(_TIME),
         },

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from andon.records.expression import (
     Bundle,
@@ -19,6 +19,7 @@ from andon.records.expression import (
     Expression,
     ExpressionError,
     Key,
+    Sum,
     compile_bundle,
     parse,
 )
@@ -52,7 +53,6 @@ class Signature:
     trust: float
     trials: Literal["lane", "guard"] = "lane"
     also: str = ""
-    constant: bool = False
     identity: int = 0
     trust_without_also: float = 0.0
     min_ports: int = 0
@@ -83,9 +83,13 @@ class Signature:
         return f"({self.guard}) and ({value} == {key:#x})"
 
     @property
-    def value(self) -> Value:
-        """The left side of a session relation."""
-        return cast(Comparison, parse(self.relation)).left
+    def value(self) -> Value | None:
+        """What tells runs of the tool apart in a session relation (its left side); in a global one what is 0 when
+        it holds (both sides XORed), None where it is more than one comparison."""
+        relation = parse(self.relation)
+        if not isinstance(relation, Comparison):
+            return None
+        return relation.left if self.scope == "session" else Sum("^", (relation.left, relation.right))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
@@ -12,8 +13,8 @@ import pyarrow as pa
 from andon.detect.darknet.tools.catalogue import BITS_PER_SIGNATURE, LANE_BITS, Catalogue, load
 from andon.detect.darknet.tools.judge import Judged, judge_global
 from andon.detect.darknet.tools.report import SOURCES, findings, sources_table
-from andon.detect.darknet.tools.sample import Sample
-from andon.detect.darknet.tools.sessions import judge_session, value_code
+from andon.detect.darknet.tools.sample import Sample, value_code
+from andon.detect.darknet.tools.sessions import judge_session
 from andon.detect.darknet.tools.summary import LIMIT, ToolsSummary
 from andon.records.columns import column
 from andon.records.contract import Context, Nothing, Outcome, Site, Window
@@ -40,7 +41,7 @@ class ToolsEngine:
     """Names the sources of known tools, one finding per tool and span.
 
     Settings: ``darknet.tools.false_alarms`` (default 0.01), how many sources a day may be named by chance, per
-    signature; ``darknet.tools.least_packets`` (default 1), distinct hits asked for whatever the arithmetic says:
+    tool; ``darknet.tools.least_packets`` (default 1), distinct hits asked for whatever the arithmetic says:
     with 1 a 32-bit relation may be believed on one packet, with 2 never.
 
     Raises ValueError for settings out of range.
@@ -72,7 +73,9 @@ class ToolsEngine:
             raise ValueError(f"darknet.tools.least_packets is {self.least}; it is at least 1")
         self.key = site.hash_key
         self._bundle = self.catalogue.bundle()
-        self._codes = [value_code(signature) for signature in self.catalogue.sessions]
+        every = (*self.catalogue.globals, *self.catalogue.sessions)
+        self._codes = [(signature, value_code(signature)) for signature in every]
+        self._signatures = Counter(signature.tool for signature in every)
         self._identity = np.array([s.identity for s in self.catalogue.globals], np.int64)
         self._explains = sum(
             2 << (LANE_BITS + BITS_PER_SIGNATURE * s.number) for s in self.catalogue.globals if s.explains
@@ -94,9 +97,15 @@ class ToolsEngine:
     def judge(self, summary: ToolsSummary) -> list[Judged]:
         """Every signature's sources, in the order of the catalogue's numbers: globals first, then sessions."""
         samples = (Sample(summary.guarded, self.key), Sample(summary.others, self.key))
-        judged = [judge_global(s, summary, samples, self.budget, self.least) for s in self.catalogue.globals]
-        pairs = zip(self.catalogue.sessions, self._codes, strict=True)
-        return judged + [judge_session(s, code, *samples, self.budget) for s, code in pairs]
+        judged = []
+        for signature, code in self._codes:
+            # The budget is a tool's, so its signatures share it.
+            share = self.budget / self._signatures[signature.tool]
+            if signature.scope == "global":
+                judged.append(judge_global(signature, code, summary, samples, share, self.least))
+            elif code is not None:
+                judged.append(judge_session(signature, code, *samples, share))
+        return judged
 
     def conclude(
         self, summary: ToolsSummary, carry: Nothing | None, ctx: Context[Nothing]

@@ -19,6 +19,8 @@ from andon.detect.darknet.tools.chance import distinct_hits, expected_by_chance,
 from andon.detect.darknet.tools.ports import named_by_ports
 from andon.detect.darknet.tools.sample import Sample
 from andon.detect.darknet.tools.summary import ToolsSummary
+from andon.records.expression.evaluate import execute
+from andon.records.expression.program import Code
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,15 @@ def tested_sources(summary: ToolsSummary, lane: int) -> int:
 
 
 def judge_global(
-    signature: Signature, summary: ToolsSummary, samples: Sequence[Sample], budget: float, least: int = 1
+    signature: Signature,
+    code: Code | None,
+    summary: ToolsSummary,
+    samples: Sequence[Sample],
+    budget: float,
+    least: int = 1,
 ) -> Judged:
-    """Sources of a global signature. ``samples`` are the summary's two samples, ``budget`` the chance sources
-    allowed, ``least`` the distinct hits asked for."""
+    """Sources of a global signature. ``code`` is its ``value_code``, ``samples`` are the summary's two samples,
+    ``budget`` the chance sources allowed, ``least`` the distinct hits asked for."""
     keys, columns = summary.hits.table()
     rows = (keys >> np.uint64(32)) == np.uint64(signature.number)
     sources = (keys[rows] & np.uint64(0xFFFFFFFF)).astype(np.uint32)
@@ -74,7 +81,7 @@ def judge_global(
         trials = summary.lanes[signature.lane].at_most(sources.astype(np.uint64))
         tested = max(1, tested_sources(summary, signature.lane))
         looked_at = int(summary.packets[signature.lane])
-        spread = summary.lanes[signature.lane].cells[0]
+        spread = summary.lanes[signature.lane].row.reshape(-1)
     trials = np.maximum(trials, hits)
     limit = math.log(budget / tested)
     tail = log_tail(trials, distinct, signature.rate)
@@ -84,11 +91,10 @@ def judge_global(
     if signature.also:
         has = also * 2 >= hits
         trust[~has] = signature.trust_without_also
-    if signature.constant:
-        extra = _constant_by_chance(samples)
-        if expected + extra > budget and signature.also:
-            named &= also * 2 >= hits
-        expected += extra
+    extra = _constant_by_chance(signature, code, samples)
+    if expected + extra > budget and signature.also:
+        named &= also * 2 >= hits
+    expected += extra
     ports: list[int] = []
     several = np.zeros(len(sources), np.bool_)
     if signature.min_ports:
@@ -115,12 +121,17 @@ def judge_global(
     )
 
 
-def _constant_by_chance(samples: Sequence[Sample]) -> float:
-    """Sources expected to send the wanted IP identification in every packet by chance: those that send a
-    constant one (some stacks do), over the 65,535 values it could have been."""
+def _constant_by_chance(signature: Signature, code: Code | None, samples: Sequence[Sample]) -> float:
+    """Sources expected to satisfy the relation with every packet by chance, because what it compares stays the same
+    over their packets (a constant identification, one target and one sequence number, two counters in step): the
+    number of such sources, times the chance that the one value they keep is the wanted one."""
+    if code is None or signature.lane != 0:
+        return 0.0
     constant = 0.0
     for sample in samples:
-        low = np.where(sample.valid, sample.columns["ip_id"], 0xFFFF).min(axis=1, initial=0xFFFF)
-        high = np.where(sample.valid, sample.columns["ip_id"], 0).max(axis=1, initial=0)
-        constant += np.count_nonzero((sample.count >= 2) & (low == high) & (low > 0)) * 2.0**sample.level
-    return constant / 65535.0
+        values = execute(code, sample.flat(), values=True)[1].reshape(sample.valid.shape)
+        same = (values == values[:, :1]) | ~sample.valid  # used places come first
+        # A stack that leaves the identification at 0 has not drawn it.
+        drawn = (sample.valid & (sample.columns["ip_id"] != 0)).any(axis=1)
+        constant += np.count_nonzero((sample.count >= 2) & same.all(axis=1) & drawn) * 2.0**sample.level
+    return constant * signature.rate

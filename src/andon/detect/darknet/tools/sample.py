@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from andon.detect.darknet.tools.catalogue import Signature
 from andon.detect.darknet.tools.summary import SAMPLE
-from andon.records.expression import compile_program, evaluate, parse
+from andon.records.expression import compile_program, evaluate, machine, parse
+from andon.records.expression.ast import fields_of
+from andon.records.expression.program import Code, Emitter
 from andon.records.packet import IPV4, SYN, TCP
 from andon.sketch.hashing import mix64_array, unmix64_array
 from andon.sketch.rows import KeyedRows
@@ -65,6 +68,24 @@ class Sample:
         """Which places hold a packet that satisfies an expression (bool, like ``valid``)."""
         hits = evaluate(compile_program(parse(expression)), self.flat()).reshape(self.valid.shape)
         return np.asarray(self.valid & hits)
+
+
+def value_code(signature: Signature) -> Code | None:
+    """Machine code for ``Signature.value``; None where there is none, or a global one that a sample cannot give.
+    Raises ValueError for a session signature that looks at a field that is not sampled."""
+    if signature.value is None:
+        return None
+    unknown = fields_of(signature.value) - FIELD_COLUMN.keys()
+    if signature.scope == "session":
+        unknown |= (set(signature.vary) | set(signature.specific)) - FIELD_COLUMN.keys()
+        if unknown:
+            names = ", ".join(sorted(unknown))
+            raise ValueError(f"session signature of {signature.tool} needs {names}, which is not sampled")
+    if unknown:
+        return None
+    emitter = Emitter()
+    emitter.emit(machine.VALUE, emitter.value(signature.value))
+    return emitter.finish()
 
 
 def distinct(group: np.ndarray, values: list[np.ndarray]) -> np.ndarray:

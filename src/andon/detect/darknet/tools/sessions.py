@@ -19,29 +19,17 @@ from andon.detect.darknet.tools.catalogue import Signature
 from andon.detect.darknet.tools.chance import log2_choose
 from andon.detect.darknet.tools.judge import Judged
 from andon.detect.darknet.tools.sample import FIELD_COLUMN, Sample, distinct
-from andon.records.expression import ast, machine
+from andon.records.expression.ast import fields_of
 from andon.records.expression.evaluate import execute
-from andon.records.expression.program import Code, Emitter
+from andon.records.expression.program import Code
 
 EVIDENCE_BITS = 40.0
 
 
-def value_code(signature: Signature) -> Code:
-    """Machine code for the left side of a session relation. Raises ValueError if a sample could not give it."""
-    emitter = Emitter()
-    emitter.emit(machine.VALUE, emitter.value(signature.value))
-    names = ast.fields_of(signature.value)
-    unknown = sorted((names | set(signature.vary) | set(signature.specific)) - FIELD_COLUMN.keys())
-    if unknown:
-        raise ValueError(
-            f"session signature of {signature.tool} needs {', '.join(unknown)}, which is not sampled"
-        )
-    return emitter.finish()
-
-
 def judge_session(signature: Signature, code: Code, guarded: Sample, others: Sample, budget: float) -> Judged:
     """Sources of a session signature; ``guarded`` and ``others`` are the summary's two samples."""
-    by_sequence = ast.fields_of(signature.value) == {"tcp.seq"} and signature.vary == ("tcp.seq",)
+    by_sequence = signature.value is not None and fields_of(signature.value) == {"tcp.seq"}
+    by_sequence = by_sequence and signature.vary == ("tcp.seq",)
     parts = [_part(signature, code, guarded, budget, by_sequence)]
     if not signature.guard_bits:
         parts.append(_part(signature, code, others, budget, False))
