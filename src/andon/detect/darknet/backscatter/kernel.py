@@ -37,7 +37,7 @@ def walk(
     ts: np.ndarray, src: np.ndarray, dst: np.ndarray, src_port: np.ndarray, dst_port: np.ndarray,
     proto: np.ndarray, flags: np.ndarray, ttl: np.ndarray, layers: np.ndarray, icmp_type: np.ndarray,
     icmp_code: np.ndarray,
-    services: np.ndarray, salt: np.uint64, totals: np.ndarray, asked: np.ndarray,
+    services: np.ndarray, salt: np.uint64, totals: np.ndarray, asked: np.ndarray, note_asked: bool,
     pair_keys: np.ndarray, pair_used: int, pair_room: int, pair_level: int,
     p_src: np.ndarray, p_dst: np.ndarray, p_sport: np.ndarray, p_dport: np.ndarray, p_packets: np.ndarray,
     p_first: np.ndarray, p_last: np.ndarray, p_ttl_low: np.ndarray, p_ttl_high: np.ndarray,
@@ -92,8 +92,10 @@ def walk(
                     return i, BINS, pair_used, bin_used, answer_used
 
         totals[flavour] += 1
-        target_hash = mix64(target, salt)
-        if not answers:
+        target_hash = np.uint64(0)
+        if answers or note_asked:
+            target_hash = mix64(target, salt)
+        if note_asked and not answers:
             word, bits = place(target_hash)
             if asked[word] & bits != bits:
                 asked[word] |= bits
