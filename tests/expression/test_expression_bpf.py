@@ -68,7 +68,7 @@ def test_tcpdump_agrees_on_random_expressions(capture, expr, vlan):
     except NotExpressible:
         assert not expected
         return
-    # -O: the optimiser of libpcap 1.10.3 miscompiles about one long filter in a thousand (see the test below).
+    # -O: the optimiser of libpcap 1.10.3 miscompiles a few long filters (see the test below).
     assert tcpdump_selects(path, text, "-O") == expected
 
 

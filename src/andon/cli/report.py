@@ -25,7 +25,7 @@ _ORDER = ("census", "known-tool", "scanner-purpose", "backscatter-victim")
 def show(
     result: Analysis, findings: Sequence[Finding], masked: bool, given: Sequence[str], top: int = 5
 ) -> None:
-    """Files, telescope, then the findings of each window with their checks, at most ``top`` of a kind."""
+    """Files, telescope, then the findings of each window with their checks, about ``top`` of a kind."""
     screen = console()
     _inputs(screen, result)
     if given and not masked:

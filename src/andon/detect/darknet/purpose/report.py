@@ -148,15 +148,16 @@ def _title(purpose: int, sources: int, packets: int, total: int) -> str:
 
 
 def _classes(purpose: int, sources: int, packets: int, total: int, counts: Counter[str]) -> str:
-    verb = {
-        SURVEY: "scan to survey the Internet",
-        ATTACK: "scan to attack",
-        UNDECIDED: "could be either: the evidence does not reach nine to one",
+    noun = "source scans" if sources == 1 else "sources scan"
+    claim = {
+        SURVEY: f"{sources:,} {noun} to survey the Internet",
+        ATTACK: f"{sources:,} {noun} to attack",
+        UNDECIDED: f"{sources:,} {noun} for a purpose that the evidence does not settle at nine to one",
     }[purpose]
     reasons = ", ".join(f"{name} ({number:,})" for name, number in counts.most_common(6))
     return (
-        f"{sources:,} of the sources of {total:,} scan packets {verb}; they sent {packets:,} packets. "
-        f"Weightiest reason by number of sources: {reasons}. Limits are {-THRESHOLD:g} and {THRESHOLD:g} in log-odds."
+        f"{claim}: {packets:,} of {total:,} scan packets. Weightiest reason by number of sources: {reasons}. "
+        f"A source is called survey from {THRESHOLD:+g} on, attack from {-THRESHOLD:+g}, in added log-odds."
     )
 
 
@@ -175,4 +176,5 @@ def _evidence(sources: Sources, judged: Judged, i: int) -> Evidence:
     )
     # Of a TCP scanner the SYNs can be counted by themselves; else all its packets.
     syn = " and tcp.flags & 0x3f == 2" if sources.protocols[i] == 1 else ""
+    text += "" if syn else ". The check counts all its packets"
     return Evidence(text, Check(f"ip.src == {address:#x}{syn}", 0.0))
