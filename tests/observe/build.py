@@ -45,11 +45,11 @@ def pcap(
 ) -> bytes:
     """One packet a second, from ``start`` on, fraction 5."""
     magic = 0xA1B23C4D if nano else 0xA1B2C3D4
-    out = struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, snap, link)
+    out = bytearray(struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, snap, link))
     for i, frame in enumerate(frames):
         kept = frame[:snap]
         out += struct.pack(order + "IIII", start + i, 5, len(kept), len(frame)) + kept
-    return out
+    return bytes(out)
 
 
 def block(kind: int, body: bytes, order: str = "<") -> bytes:

@@ -8,6 +8,7 @@ import pytest
 from purpose_traffic import DAY, DAY_NS, NETWORK, batch, concluded, crowd, row_of, scanner, tables
 
 from andon.detect.darknet.purpose import PurposeEngine
+from andon.detect.darknet.purpose.profile import sources
 from andon.records import packet
 from andon.records.columns import column
 from andon.records.contract import Site
@@ -207,3 +208,13 @@ def test_the_number_of_destinations_is_estimated_within_a_third(targets: int) ->
         src=LONE, dst=NETWORK + rng.permutation(65_536)[:targets], second=np.linspace(0, 9_000, targets)
     )
     assert abs(row_of(concluded(part), LONE)["destinations"] - targets) <= targets / 3
+
+
+def test_the_port_scanned_most_is_found_among_others() -> None:
+    rng = np.random.default_rng(8)
+    engine = PurposeEngine(Site())
+    summary = engine.empty()
+    for n in range(60):
+        ports = np.where(rng.random(200) < 0.9, 8291, rng.integers(1, 65_536, 200))
+        summary = engine.summarise(batch(src=n + 1, dst_port=ports, second=np.arange(200)), summary)
+    assert (sources(summary).main == 8291).sum() >= 58

@@ -28,7 +28,6 @@ from andon.detect.darknet.backscatter.thresholds import SETTINGS, thresholds
 from andon.detect.darknet.backscatter.victims import Answers, answers_by_source, doubts
 from andon.records.contract import Context, Nothing, Outcome, Site, Window
 from andon.records.finding import Finding
-from andon.sketch.hashing import mix64_array
 
 _TELESCOPE = "darknet.census:telescope"
 
@@ -110,7 +109,7 @@ class Backscatter:
 
 
 def _asked(summary: Summary, source: np.ndarray) -> np.ndarray:
-    return was_asked(summary.asked, mix64_array(source.astype(np.uint64), summary.pairs.salt))
+    return was_asked(summary.asked, source, summary.pairs.salt)
 
 
 def _telescope(table: pa.Table | None) -> tuple[int, bool]:

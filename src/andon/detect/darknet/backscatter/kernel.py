@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from andon.detect.darknet.backscatter.asked import place
+from andon.detect.darknet.backscatter.asked import note
 from andon.detect.darknet.backscatter.classes import NONE, TALK, UDP_FRAGMENT, flavour_of, kind_of
 from andon.records import packet
 from andon.sketch.hashing import mix64
@@ -92,13 +92,8 @@ def walk(
                     return i, BINS, pair_used, bin_used, answer_used
 
         totals[flavour] += 1
-        target_hash = np.uint64(0)
-        if answers or note_asked:
-            target_hash = mix64(target, salt)
         if note_asked and not answers:
-            word, bits = place(target_hash)
-            if asked[word] & bits != bits:
-                asked[word] |= bits
+            note(asked, target, salt)
         if pair >= 0:
             p_src[pair] = np.uint32(source)
             p_dst[pair] = np.uint32(target)
@@ -113,7 +108,7 @@ def walk(
             a_packets[answer] += np.uint32(1)
         if row >= 0:
             b_packets[row] += np.uint32(1)
-            b_dsts[row] |= _ONE << (target_hash >> _S58)
+            b_dsts[row] |= _ONE << (mix64(target, salt) >> _S58)
             b_first[row] = min(b_first[row], ts[i])
             b_last[row] = max(b_last[row], ts[i])
             b_dst_low[row] = min(b_dst_low[row], np.uint32(target))
