@@ -9,9 +9,16 @@ ETHERNET = bytes.fromhex("020000000002 020000000001")
 
 
 def ipv4(
-    payload: bytes, proto: int = 6, src: int = 0xC6336401, dst: int = 0xCB007109, ident: int = 7, frag: int = 0
+    payload: bytes,
+    proto: int = 6,
+    src: int = 0xC6336401,
+    dst: int = 0xCB007109,
+    ident: int = 7,
+    frag: int = 0,
 ) -> bytes:
-    return struct.pack(">BBHHHBBHII", 0x45, 0, 20 + len(payload), ident, frag, 64, proto, 0, src, dst) + payload
+    return (
+        struct.pack(">BBHHHBBHII", 0x45, 0, 20 + len(payload), ident, frag, 64, proto, 0, src, dst) + payload
+    )
 
 
 def ipv6(payload: bytes, proto: int = 6) -> bytes:
@@ -62,7 +69,9 @@ def section(order: str = "<") -> bytes:
     return block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1), order)
 
 
-def interface(link: int = 1, order: str = "<", resolution: int | None = None, offset: int | None = None) -> bytes:
+def interface(
+    link: int = 1, order: str = "<", resolution: int | None = None, offset: int | None = None
+) -> bytes:
     options = b""
     if resolution is not None:
         options += struct.pack(order + "HHB3x", 9, 1, resolution)

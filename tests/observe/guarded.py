@@ -75,7 +75,9 @@ def main(seed: int, rounds: int) -> None:
         link = data[20] | data[21] << 8
         frame = bytearray(rng.choice(frames(data)))
         for _ in range(rng.choice((0, 0, 1, 2, 4))):
-            frame[rng.randrange(len(frame))] = rng.choice((0, 1, 6, 17, 44, 0x45, 0x4F, 0xFF, rng.randrange(256)))
+            frame[rng.randrange(len(frame))] = rng.choice(
+                (0, 1, 6, 17, 44, 0x45, 0x4F, 0xFF, rng.randrange(256))
+            )
         cut = bytes(frame[: rng.randrange(len(frame) + 1)])
         before = [bytes(90)] * rng.choice((0, 1))
         run(source, pcap([*before, cut], link))

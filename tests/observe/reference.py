@@ -8,6 +8,19 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+ABSENT = [
+    "src",
+    "dst",
+    "src_port",
+    "dst_port",
+    "tcp_flags",
+    "tcp_seq",
+    "tcp_ack",
+    "ip_id",
+    "tcp_window",
+    "frag",
+]
+ABSENT += ["icmp_type", "icmp_code", "tcp_hlen", "tcp_mss", "tcp_options"]
 ETHERTYPE_TAGS = {0x8100, 0x88A8, 0x9100}
 MAGIC = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000),
@@ -116,11 +129,7 @@ def row(link: int, ns: int, wire: int, b: bytes) -> dict[str, int | bytes] | Non
     fixed = 20 if version == 4 else 40
     if len(ip) < fixed or ip[0] >> 4 != version or (version == 4 and ip[0] & 15 < 5):
         return None
-    r: dict[str, int | bytes] = dict.fromkeys(
-        "src dst src_port dst_port tcp_flags tcp_seq tcp_ack ip_id tcp_window frag icmp_type icmp_code "
-        "tcp_hlen tcp_mss tcp_options".split(),
-        0,
-    )
+    r: dict[str, int | bytes] = dict.fromkeys(ABSENT, 0)
     r |= {"ts": ns, "vlan_tags": tags, "vlan_id": vlan, "cap_len": len(b), "wire_len": wire}
     r |= {"src6": bytes(16), "dst6": bytes(16)}
     later = False

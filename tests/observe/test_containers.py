@@ -52,7 +52,9 @@ def test_a_cut_stream_gives_what_could_be_read_and_says_so(pack: Callable[[bytes
 
 
 @pack
-def test_foreign_bytes_behind_the_stream_are_reported_and_cost_nothing(pack: Callable[[bytes], bytes]) -> None:
+def test_foreign_bytes_behind_the_stream_are_reported_and_cost_nothing(
+    pack: Callable[[bytes], bytes],
+) -> None:
     got, stopped = rows(io.BytesIO(pack(DATA) + b"and then something else"))
     assert got == 20_000
     assert "follows the compressed data" in stopped

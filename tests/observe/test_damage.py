@@ -153,7 +153,10 @@ BASES = [
             ether(ipv4(bytes.fromhex("b0008847 00000000 00000001 00000002 0001e140") + ipv4(tcp()), 47)),
             ether(ipv4(bytes.fromhex("4000080000000000 0800 0404 c0000201 00000000") + ipv4(tcp()), 47)),
             ether(ipv4(bytes.fromhex("0301000000000000") + ipv4(tcp()), 1), tags=[(0x8100, 3), (0x88A8, 4)]),
-            ether(ipv6(bytes.fromhex("2b000104 00000000 2c000000 00000000 0600 0001 00000007") + tcp(), 0), 0x86DD),
+            ether(
+                ipv6(bytes.fromhex("2b000104 00000000 2c000000 00000000 0600 0001 00000007") + tcp(), 0),
+                0x86DD,
+            ),
             ether(ipv6(bytes.fromhex("0600 0009 00000007") + b"x" * 32, 44), 0x86DD),
             ether(bytes.fromhex("0fc60101000001ff") + bytes(16) + ipv4(tcp()), 0x894F),
             ether(bytes.fromhex("aaaa030000000800") + ipv4(tcp()), 60),
@@ -162,7 +165,12 @@ BASES = [
         link,
     )
     for link in (1, 101, 113, 276, 0, 9, 104, 285)
-] + [section() + interface() + b"".join(enhanced(frame, i) for i, frame in enumerate(FRAMES[:30])) + section(">")]
+] + [
+    section()
+    + interface()
+    + b"".join(enhanced(frame, i) for i, frame in enumerate(FRAMES[:30]))
+    + section(">")
+]
 
 
 def exercise(data: bytes) -> None:
@@ -207,7 +215,10 @@ def test_damaged_bytes_anywhere_are_survived(seed: int) -> None:
     assert time.process_time() - begin < 20
 
 
-@given(st.binary(max_size=200), st.sampled_from([1, 101, 113, 276, 0, 9, 50, 51, 104, 229, 281, 285, 109, 11, 10]))
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([1, 101, 113, 276, 0, 9, 50, 51, 104, 229, 281, 285, 109, 11, 10]),
+)
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_may_be_a_frame(frame: bytes, link: int) -> None:
     exercise(pcap([frame, frame[: len(frame) // 2]], link))

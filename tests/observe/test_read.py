@@ -17,7 +17,9 @@ from andon.records import packet
 
 
 def table(data: bytes, columns: tuple[str, ...] | None = None) -> list[dict[str, object]]:
-    made = pa.Table.from_batches(list(read(io.BytesIO(data), columns)), packet.SCHEMA if columns is None else None)
+    made = pa.Table.from_batches(
+        list(read(io.BytesIO(data), columns)), packet.SCHEMA if columns is None else None
+    )
     if "ts" in made.column_names:
         made = made.set_column(made.column_names.index("ts"), "ts", made["ts"].cast(pa.int64()))
     return made.to_pylist()

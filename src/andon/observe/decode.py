@@ -213,9 +213,7 @@ def options(p: int, n: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def decode(
-    p: int, cap: int, wire: int, link: int, ts: int, row: int, arena: int, v6: int, full: int
-) -> int:
+def decode(p: int, cap: int, wire: int, link: int, ts: int, row: int, arena: int, v6: int, full: int) -> int:
     """Write one frame into row ``row`` of the arenas; 0 if a row was written, else the reason's number."""
     o, version, tags, vlan = network(p, cap, link)
     if version < 0:
@@ -357,6 +355,3 @@ def decode(
                 put64(v6 + SRC6 + row * 16 + half, le64(p + o + 8 + half))
                 put64(v6 + DST6 + row * 16 + half, le64(p + o + 24 + half))
     return R.ROW
-
-
-

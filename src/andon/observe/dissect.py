@@ -553,5 +553,3 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
         else:
             break
     out[HOLDS] = holds
-
-

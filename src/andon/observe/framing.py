@@ -130,12 +130,13 @@ def block(
     return OTHER, 0, 0, 0, 0, 0, after
 
 
-
 @njit(cache=True, nogil=True)
-def step(base: int, pos: int, end: int, state: Any, interfaces: Any) -> tuple[int, int, int, int, int, int, int]:
+def step(
+    base: int, pos: int, end: int, state: Any, interfaces: Any
+) -> tuple[int, int, int, int, int, int, int]:
     """The next packet at or after ``pos``, as ``block`` says it; keeps the times and position in ``state``."""
     if state[NG]:
-        found = block(base, pos, end, state[SWAPPED], interfaces)
+        found: tuple[int, int, int, int, int, int, int] = block(base, pos, end, state[SWAPPED], interfaces)
         while found[0] == OTHER:
             found = block(base, found[6], end, state[SWAPPED], interfaces)
         if found[0] != PACKET:
