@@ -99,7 +99,7 @@ def block(
         return NEED, 0, 0, 0, 0, 0, pos
     if word(h + size - 4, swapped) != size:
         return DAMAGE, 0, 0, 0, 0, 0, pos
-    if kind == ENHANCED_PACKET or kind == OLD_PACKET:  # noqa: PLR1714
+    if kind in (ENHANCED_PACKET, OLD_PACKET):
         if size < 32:
             return DAMAGE, 0, 0, 0, 0, 0, pos
         which = word(h + 8, swapped) if kind == ENHANCED_PACKET else half(h + 8, swapped)

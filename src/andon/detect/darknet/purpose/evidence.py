@@ -4,7 +4,8 @@ Every reason has a weight in log-odds (natural logarithm; positive speaks for a 
 comes from. A source is called survey above +2.2 and attack below -2.2, nine to one; what lies between is
 undecided, which is the honest answer for most small sources. Weights are round numbers, kept well below what was
 measured, because reasons are not independent and a simulator is not the Internet: it has no attackers with a block
-of their own and no cheap hosters that scan every port.
+of their own and no cheap hosters that scan every port. Two small ones, zmap and irregular over days, have the other
+sign in simulation; they stand on judgement.
 
 Where it fails: a survey from scattered addresses lacks the strongest sign and mostly stays undecided; if it also
 wakes and stops in step it looks like a botnet. Lists and reverse names are the remedy.
@@ -59,7 +60,7 @@ WEIGHTS: Final = {
     "alike neighbours": Weight(1.4, "as many alike neighbours; fewer than eight", 2.4),
     "wide together": Weight(1.0, "volume rule for slow, distributed surveys", 8.9),
     "steady over days": Weight(0.5, "surveys keep schedules; reassigned home addresses do not", 0.5),
-    "irregular over days": Weight(-0.4, "as steady over days", 0.4),
+    "irregular over days": Weight(-0.2, "as steady over days", 0.4),
     "steady through the day": Weight(0.2, "weak: infected hosts that stay on are steady too", 2.3),
     "bursts": Weight(-0.2, "weak: daily surveys are short as well"),
     "reaches most of the telescope": Weight(0.6, "a survey wants every address; bots draw them at random"),
