@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help demo test lint types contracts check bench lock clean nightly-tools nightly-purpose nightly-scale
+.PHONY: help demo test lint types contracts check bench lock clean clean-cache nightly-tools nightly-purpose nightly-scale
 help:
 	@echo "make demo       environment, then an hour on a simulated telescope, analysed"
 	@echo "make test       environment with test extras, then all tests"
@@ -49,11 +49,29 @@ contracts: $(VENV)/.stamp-test
 
 check: test lint types contracts
 
+# The figures of docs/benchmarks.md. `bench` takes minutes; a nightly slice at most an hour.
+bench: $(VENV)/.stamp-test
+	$(BIN)/python benchmarks/parse/run.py
+	$(BIN)/python benchmarks/simulate/run.py
+	$(BIN)/python benchmarks/scale/run.py --packets 11000000
+
+nightly-scale: $(VENV)/.stamp-test
+	$(BIN)/python benchmarks/scale/run.py --packets 100000000
+
+nightly-tools: $(VENV)/.stamp-test
+	$(BIN)/python benchmarks/tools/run.py
+
+nightly-purpose: $(VENV)/.stamp-test
+	$(BIN)/python benchmarks/purpose/run.py
+
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --no-annotate requirements/run.in -o requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --no-annotate requirements/test.in -o requirements/test.txt
+
+clean-cache:
+	find src tests benchmarks -name '*.nb[ic]' -delete
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

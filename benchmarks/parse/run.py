@@ -218,7 +218,9 @@ def measure(folder: Path, packets: int, times: int) -> list[dict[str, float | in
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--packets", type=int, default=10_000_000)
     parser.add_argument("--times", type=int, default=9, help="rounds; the best of them counts")
     parser.add_argument("--json", action="store_true")

@@ -19,7 +19,7 @@ from andon.detect.darknet.purpose import engine
 from andon.records.contract import Context, Site
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "census"))
-from run import mix  # type: ignore[import-not-found]  # noqa: E402
+from run import mix  # type: ignore[import-not-found]
 
 DAY = 86_400_000_000_000
 

@@ -1,6 +1,6 @@
 """Purpose on the simulated Internet: precision and recall per class, per family, per reason, and baselines.
 
-    python benchmarks/purpose/simulated.py [--seeds 3] [--packets 1000000] [--days 0] [--no-tools]
+    python benchmarks/purpose/simulated.py [--seeds 3] [--packets 1000000] [--days 0] [--scattered] [--no-tools]
 
 ``--days 0`` is one hour of one day; ``--days 5`` spreads the packets over five days and scores the last. Sources
 whose packets are all backscatter or spoofed floods are not scanners and are left out. "none" are sources of
@@ -13,6 +13,7 @@ import argparse
 import json
 import math
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +25,7 @@ from andon.detect.darknet.purpose.evidence import WEIGHTS
 from andon.records.columns import column
 from andon.records.contract import Context, Site
 from andon.simulate.internet import InternetConfig, packets, truth
+from andon.simulate.internet.catalogue import default_families
 
 DAY = 86_400_000_000_000
 
@@ -172,6 +174,10 @@ def main() -> None:
     parser.add_argument("--packets", type=int, default=1_000_000)
     parser.add_argument("--days", type=int, default=0)
     parser.add_argument("--no-tools", action="store_true")
+    parser.add_argument(
+        "--scattered", action="store_true", help="survey organisations without a block of their own"
+    )
+    parser.add_argument("--contamination", type=float, default=0.05)
     options = parser.parse_args()
     results = []
     for seed in range(options.seeds):
@@ -180,8 +186,11 @@ def main() -> None:
             packets=options.packets,
             start=datetime(2026, 1, 1, tzinfo=UTC),
             duration=options.days * 86400.0 - 1 if options.days else 3600.0,
-            contamination=0.05,
+            contamination=options.contamination,
         )
+        if options.scattered:
+            families = tuple(replace(family, one_block=False) for family in default_families(config))
+            config = replace(config, families=families)
         result = run(config, not options.no_tools)
         labels = [_labels(text) for text in result["table"]["reasons"].to_pylist()]
         result["table"] = result["table"].append_column("labels", pa.array(labels, pa.list_(pa.string())))

@@ -19,6 +19,7 @@ import json
 import resource
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from andon.records.columns import column
 from andon.records.contract import Context, Site
 from andon.records.expression import compile_program, evaluate, parse
 from andon.simulate.internet import InternetConfig, packets, truth
+from andon.simulate.internet.catalogue import default_families
 
 STACKS = {
     "mirai": "mirai",
@@ -42,6 +44,7 @@ STACKS = {
     "nmap-old": "nmap",
     "hajime": "hajime",
 }
+SOURCES = 60  # at least, of each family that runs a tool
 TOOLS = ("mirai", "masscan", "zmap", "unicornscan", "nmap", "hajime")
 RELATIONS = {
     "mirai": "tcp.seq == ip.dst",
@@ -145,11 +148,29 @@ def measured(
     if thin > 1:
         several, _, _ = engine_names(batches, least_packets=2)
         add(total, (label, "mirai, 2 packets asked"), rates(several["mirai"], real["mirai"]))
+    if thin > 1 and not config.contamination:
+        by_packets(batches, found, real, total)
     if with_baselines:
         for name, tools in baselines(batches).items():
             for tool, sources in tools.items():
                 add(total, (label, f"{name}: {tool}"), rates(sources, real[tool]))
     return spent / sum(batch.num_rows for batch in batches) * 1e9
+
+
+def by_packets(
+    batches: list[pa.RecordBatch],
+    found: dict[str, set[int]],
+    real: dict[str, set[int]],
+    total: dict[str, Any],
+) -> None:
+    """Recall by the number of SYN packets of a source, where all of its packets are a tool's."""
+    syn = [column(batch, "src")[(column(batch, "tcp_flags") & 0x3F) == 2] for batch in batches]
+    sources, counts = np.unique(np.concatenate(syn), return_counts=True)
+    for tool in TOOLS:
+        for low, high in ((1, 1), (2, 2), (3, 3), (4, 7), (8, 15), (16, 1 << 40)):
+            some = set(sources[(counts >= low) & (counts <= high)].tolist())
+            label = f"{low}" if low == high else (f"{low}-{high}" if high < 1000 else f"{low}+")
+            add(total, (f"{tool}, {label} SYN packets",), rates(found[tool] & some, real[tool] & some))
 
 
 def thinned(batches: Iterator[pa.RecordBatch], keep: int, seed: int) -> Iterator[pa.RecordBatch]:
@@ -177,6 +198,16 @@ def spliced(folder: Path, size: int) -> dict[str, Any]:
     return rows
 
 
+def world(seed: int, size: int, contamination: float) -> InternetConfig:
+    """The default world, with enough sources of each tool for a rate to mean something."""
+    plain = InternetConfig(seed=seed, packets=size, contamination=contamination)
+    families = tuple(
+        family.with_sources(max(family.sources, SOURCES)) if family.tool in STACKS else family
+        for family in default_families(plain)
+    )
+    return replace(plain, families=families)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -193,9 +224,10 @@ def main() -> None:
         total: dict[str, Any] = {}
         for percent in (0, 1, 5, 10, 20):
             for seed in range(seeds):
-                config = InternetConfig(seed=100 + seed, packets=size, contamination=percent / 100)
+                config = world(100 + seed, size, percent / 100)
                 with_baselines = percent in (0, 20)
-                speeds.append(measured(config, f"{percent:2} %", total, thin, with_baselines))
+                spent = measured(config, f"{percent:2} %", total, thin, with_baselines)
+                speeds += [spent] if thin == 1 else []
         show(f"{part}: {seeds} seeds of {size:,} packets, share of foreign packets", total)
         report[part] = total
     chance: list[dict[str, int]] = []

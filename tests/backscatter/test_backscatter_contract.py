@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from andon.detect.darknet.backscatter import engine
+from andon.detect.darknet.backscatter.asked import was_asked
 from andon.detect.darknet.backscatter.services import service_ports
 from andon.detect.darknet.backscatter.summary import LIMIT, Summary
 from andon.records import packet
@@ -34,7 +35,7 @@ SERVICES = service_ports()
 
 
 def mixed(seed: int) -> pa.RecordBatch:
-    """Scans, three victims, strays and an IPv6 packet, in random order."""
+    """Scans, three victims, a reflection on one address and an IPv6 packet, in random order."""
     rng = np.random.default_rng(seed)
     table = pa.Table.from_batches(
         [
@@ -66,7 +67,20 @@ def test_digest_does_not_depend_on_order_split_or_merge(seed: int, cuts: list[in
 
 def test_the_contract_holds() -> None:
     outcome = check_engine(engine(Site()), [mixed(2), mixed(3), scans(5000, 4)], telescope(1 << 16))
-    assert len(outcome.findings) == 3
+    kinds = [finding.attributes["class"] for finding in outcome.findings]
+    assert sorted(kinds) == ["reflection-target"] + ["spoofed-dos-victim"] * 3
+
+
+def test_the_filter_of_asked_addresses_misses_none_and_errs_rarely() -> None:
+    state = Summary(7)
+    asked = np.arange(DARK, DARK + 200_000)
+    state.add(packets(START, 1, asked, tcp_flags=packet.SYN), SERVICES)
+    assert was_asked(state.asked, asked, np.uint64(7)).all()
+    for others in (
+        np.arange(1 << 28, (1 << 28) + 2_000_000),
+        np.random.default_rng(1).integers(1 << 30, 1 << 32, 10**6),
+    ):
+        assert was_asked(state.asked, others, np.uint64(7)).mean() < 0.0005
 
 
 def test_nothing_at_all_concludes_to_nothing() -> None:
@@ -102,6 +116,23 @@ def test_two_million_forged_senders_of_answers_stay_within_the_limit_and_it_is_s
     outcome = concluded(summary=state)
     assert set(classes_of(outcome).values()) <= {"spoofed-dos-victim"}
     assert "memory limit" in outcome.tables["set_aside"].column("reason").to_pylist()[-1]
+
+
+def test_a_victim_with_too_many_ports_to_keep_does_not_confuse_the_others() -> None:
+    # 3,000 rows hold no list of 20,000 ports: the sample drops sources, never parts of one.
+    state = Summary(Site().hash_key, answers=3000)
+    rng = np.random.default_rng(5)
+    state.add(
+        flood_answers(0xCB007105, 20_000, 900, seed=1, src_port=rng.integers(1, 65536, 20_000)), SERVICES
+    )
+    for n in range(200):
+        state.add(flood_answers(0xCB007200 + n, 60, 300, seed=n), SERVICES)
+    assert state.answers.level > state.bins.level
+    outcome = concluded(summary=state)
+    named = outcome.tables["victims"].drop(["first", "last"]).to_pylist()
+    assert 0 < len(named) < 200
+    assert {row["flood"] for row in named} == {"SYN flood"}
+    assert all("memory limit" in finding.statement for finding in outcome.findings)
 
 
 def test_a_forged_flood_is_found_however_many_pairs_there_are() -> None:

@@ -142,10 +142,10 @@ def columns_of(captures, tags):
     return columns
 
 
-def tcpdump_selects(pcap: Path, text: str) -> list[int]:
+def tcpdump_selects(pcap: Path, text: str, *flags: str) -> list[int]:
     """Numbers (timestamps) of the packets that tcpdump writes for a filter."""
     run = subprocess.run(
-        ["tcpdump", "-r", str(pcap), "-w", "-", text], capture_output=True, check=False, timeout=60
+        ["tcpdump", *flags, "-r", str(pcap), "-w", "-", text], capture_output=True, check=False, timeout=60
     )
     if b"expression rejects all packets" in run.stderr:  # libpcap saw through a contradiction
         return []

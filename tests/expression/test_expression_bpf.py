@@ -48,12 +48,13 @@ def matches(expr, columns):
     return np.flatnonzero(evaluate(compile_program(expr), columns)).tolist()
 
 
+@pytest.mark.parametrize("flags", [(), ("-O",)], ids=["optimised", "plain"])
 @pytest.mark.parametrize("vlan", [0, 1, 2])
 @pytest.mark.parametrize("text", RELATIONS)
-def test_tcpdump_selects_what_the_predicate_selects(capture, text, vlan):
+def test_tcpdump_selects_what_the_predicate_selects(capture, text, vlan, flags):
     path, columns = capture
     expected = matches(parse(text), columns[vlan])
-    assert tcpdump_selects(path, to_bpf(parse(text), vlan)) == expected
+    assert tcpdump_selects(path, to_bpf(parse(text), vlan), *flags) == expected
     assert expected, "the capture should hold packets for every relation"
 
 
@@ -67,4 +68,14 @@ def test_tcpdump_agrees_on_random_expressions(capture, expr, vlan):
     except NotExpressible:
         assert not expected
         return
-    assert tcpdump_selects(path, text) == expected
+    # -O: the optimiser of libpcap 1.10.3 miscompiles a few long filters (see the test below).
+    assert tcpdump_selects(path, text, "-O") == expected
+
+
+def test_long_filters_want_the_optimiser_off(capture):
+    # libpcap 1.10.3 drops the store to a memory word that it reads again later: right without its optimiser.
+    path, columns = capture
+    expr = parse("rotl16(ip.ttl, 1) != 0 and 0 != rotl16(ip.src, 1) and ip.ttl == ip.id")
+    expected = matches(expr, columns[0])
+    assert expected
+    assert tcpdump_selects(path, to_bpf(expr), "-O") == expected

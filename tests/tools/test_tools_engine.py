@@ -92,6 +92,12 @@ def test_unicornscan_is_found_from_both_byte_orders(swapped: bool, rng: np.rando
     assert named(analyse(unicornscan(rng, 30, swapped, src=A), syn(rng, 1000))) == {"unicornscan": {A}}
 
 
+def test_unicornscan_with_its_default_window_is_named_on_two_packets(rng: np.random.Generator) -> None:
+    default = unicornscan(rng, 2, src=A)
+    other = unicornscan(rng, 2, src=B, tcp_window=16384)
+    assert named(analyse(together(default, other, syn(rng, 3000)))) == {"unicornscan": {A}}
+
+
 def test_several_infections_of_one_address_are_all_named(rng: np.random.Generator) -> None:
     # Two bots, a scanner and an ordinary host behind one address: no tool has half of the packets.
     shared = together(

@@ -6,6 +6,7 @@ when they run.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -50,3 +51,13 @@ def main() -> None:
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        # Whatever the input, a person gets a sentence; the traceback is for whoever mends it.
+        if os.environ.get("ANDON_DEBUG"):
+            raise
+        print(
+            f"andon: internal error, please report it: {type(error).__name__}: {error} "
+            "(ANDON_DEBUG=1 shows where)",
+            file=sys.stderr,
+        )
+        sys.exit(1)

@@ -38,6 +38,7 @@ def command(
     engine: list[str] = typer.Option(
         [], "--engine", help="Run only this engine and what it needs. Repeatable."
     ),
+    top: int = typer.Option(5, "--top", min=1, help="Findings of one kind to show in the table."),
     hash_key: int = typer.Option(
         0, "--hash-key", min=0, help="Key for the hashes of bounded tables; set your own if you are a target."
     ),
@@ -76,10 +77,10 @@ def command(
         fail(f"{error}", 1)
     if not result.readable:
         fail("none of the files could be read", 1)
-    _answer(result, site, mask, format)
+    _answer(result, site, mask, format, top)
 
 
-def _answer(result: Analysis, site: Site, mask: bool, format: Format) -> None:
+def _answer(result: Analysis, site: Site, mask: bool, format: Format, top: int) -> None:
     from andon.run.mask import Mask, telescope_networks
 
     findings = result.findings
@@ -92,7 +93,7 @@ def _answer(result: Analysis, site: Site, mask: bool, format: Format) -> None:
         return
     from andon.cli.report import show
 
-    show(result, findings, masked=mask, given=site.telescope)
+    show(result, findings, masked=mask, given=site.telescope, top=top)
 
 
 def _write(result: Analysis, out: Path, site: Site, mask: bool, paths: list[str] | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 _COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "informational": "dim"}
 
 
-def show(result: Analysis, findings: Sequence[Finding], masked: bool, given: Sequence[str]) -> None:
-    """Files, telescope, then the findings of each window with their checks."""
+# What a person asks first: how much, who with which tool, for what, who suffers.
+_ORDER = ("census", "known-tool", "scanner-purpose", "backscatter-victim")
+
+
+def show(
+    result: Analysis, findings: Sequence[Finding], masked: bool, given: Sequence[str], top: int = 5
+) -> None:
+    """Files, telescope, then the findings of each window with their checks, about ``top`` of a kind."""
     screen = console()
     _inputs(screen, result)
     if given and not masked:
@@ -27,7 +33,7 @@ def show(result: Analysis, findings: Sequence[Finding], masked: bool, given: Seq
     for window, group in groupby(findings, key=lambda finding: finding.window):
         screen.print()
         screen.rule(f"{timestamp(window[0])} to {timestamp(window[1])}", align="left")
-        _window(screen, list(group))
+        _window(screen, list(group), top)
     if not findings:
         screen.print("Nothing found.")
 
@@ -54,24 +60,35 @@ def _inputs(screen: Console, result: Analysis) -> None:
         screen.print("Not decoded: " + ", ".join(parts[:8]) + (" ..." if len(parts) > 8 else ""))
 
 
-def _window(screen: Console, findings: Iterable[Finding]) -> None:
+def _window(screen: Console, findings: Sequence[Finding], top: int) -> None:
+    kinds = dict.fromkeys((*_ORDER, *(finding.kind for finding in findings)))
+    for kind in kinds:
+        same = [finding for finding in findings if finding.kind == kind]
+        for finding in same[:top]:
+            _finding(screen, finding)
+        if len(same) > top:
+            screen.print(
+                f"{'':14}... and {len(same) - top} more of kind {kind}: --top, --format json or --out"
+            )
+
+
+def _finding(screen: Console, finding: Finding) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    for finding in findings:
-        block = Table.grid(padding=(0, 1))
-        block.add_column(width=13)
-        block.add_column(overflow="fold")
-        title = Text.assemble((safe(finding.title), "bold"), (f"  [{finding.kind}]", "dim"))
-        block.add_row(Text(finding.severity, style=_COLOURS[finding.severity]), title)
-        block.add_row("", Text(safe(finding.statement)))
-        checks = [item.check for item in finding.evidence if item.check and item.check.expression]
-        for check in checks[:1]:
-            block.add_row(Text("check", style="green"), _check(check))
-        if len(checks) > 1:
-            more = f"and {len(checks) - 1} more check{'s' if len(checks) > 2 else ''} with --format json"
-            block.add_row("", Text(more, style="dim"))
-        screen.print(block)
+    block = Table.grid(padding=(0, 1))
+    block.add_column(width=13)
+    block.add_column(overflow="fold")
+    title = Text.assemble((safe(finding.title), "bold"), (f"  [{finding.kind}]", "dim"))
+    block.add_row(Text(finding.severity, style=_COLOURS[finding.severity]), title)
+    block.add_row("", Text(safe(finding.statement)))
+    checks = [item.check for item in finding.evidence if item.check and item.check.expression]
+    for check in checks[:1]:
+        block.add_row(Text("check", style="green"), _check(check))
+    if len(checks) > 1:
+        more = f"and {len(checks) - 1} more check{'s' if len(checks) > 2 else ''} with --format json"
+        block.add_row("", Text(more, style="dim"))
+    screen.print(block)
 
 
 def _check(check: Check) -> Text:

@@ -44,7 +44,7 @@ class _Members:
     def _decode(self, room: int) -> bytes:
         try:
             out = self._decoder.decompress(self._input, min(room, _OUTPUT))
-        except (isal_zlib.IsalError, RuntimeError, ValueError, OSError, EOFError) as error:
+        except (isal_zlib.error, RuntimeError, ValueError, OSError, EOFError) as error:
             raise Broken(f"corrupt {self._kind} data ({error})") from error
         self._input = b""
         if self._decoder.eof:

@@ -23,6 +23,7 @@ from andon.observe.distinct import Distinct
 from andon.observe.reassemble import Reassembly
 from andon.observe.sources import open_source
 from andon.observe.tally import NAMES, settle, tally
+from andon.observe.tunnels import TRANSPORT
 
 
 class Counter:
@@ -88,7 +89,7 @@ class Counter:
             whole = self._fragments.add(key, head[0], word & 0xFFF8, bool(word & 1), piece)
             if whole is not None:
                 data = np.frombuffer(whole[1] or b"\0", dtype=np.uint8)
-                S.follow(int(data.ctypes.data), 0, len(whole[1]), S.TRANSPORT, whole[0], out)
+                S.follow(int(data.ctypes.data), 0, len(whole[1]), TRANSPORT, whole[0], out)
         state[F.ROW] = settle(out, self.totals, self._src, self._dst, int(state[F.ROW]))
 
     def result(self) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from typing import Final
 from numba import njit
 
 from andon.observe import reasons as R
-from andon.observe.columns import OFFSET, ROWS, V6_OFFSET
-from andon.observe.load import be16, be32, le32, le64, put8, put16, put32, put64, u8
+from andon.observe import tunnels as T
+from andon.observe.columns import OFFSET, V6_OFFSET
+from andon.observe.load import be16, be32, le64, put8, put16, put32, put64, u8
 from andon.records import packet as K
 
 _MAX_TAGS: Final = 32
@@ -74,54 +75,31 @@ def _ethertype_of_ppp(protocol: int) -> int:
 @njit(cache=True, nogil=True)
 def _start(p: int, cap: int, link: int) -> tuple[int, int]:
     """Offset behind the link header and the ethertype there; the second is minus a reason when there is none."""
-    if link == 1:
-        if cap < 14:
+    what, o = T.link(p, cap, link)
+    if what == T.ETHERNET:
+        return (o + 14, be16(p + o + 12)) if cap >= o + 14 else (0, -R.SHORT_FRAME)
+    if what == T.ANY_IP:
+        if cap <= o:
             return 0, -R.SHORT_FRAME
-        return 14, be16(p + 12)
-    if link in (12, 14, 101, 228, 229):
-        if cap < 1:
-            return 0, -R.SHORT_FRAME
-        if link == 228:
-            return 0, 0x0800
-        if link == 229:
-            return 0, 0x86DD
-        version = u8(p) >> 4
+        version = u8(p + o) >> 4
         if version == 4:
-            return 0, 0x0800
-        if version == 6:
-            return 0, 0x86DD
-        return 0, -R.BAD_VERSION
-    if link == 113:
-        return (16, be16(p + 14)) if cap >= 16 else (0, -R.SHORT_FRAME)
-    if link == 276:
-        return (20, be16(p)) if cap >= 20 else (0, -R.SHORT_FRAME)
-    if link in (0, 108):
-        if cap < 4:
-            return 0, -R.SHORT_FRAME
-        family = le32(p)
-        if family > 0xFFFF:
-            family = be32(p)
-        if family == 2:
-            return 4, 0x0800
-        # AF_INET6 is 24 on NetBSD, 28 on FreeBSD, 30 on macOS, 10 on Linux.
-        if family in (24, 28, 30, 10):
-            return 4, 0x86DD
-        return 0, -R.LOOPBACK_OTHER
-    if link in (9, 50):
-        at = 2 if cap >= 2 and be16(p) == 0xFF03 else 0
+            return o, 0x0800
+        return (o, 0x86DD) if version == 6 else (0, -R.BAD_VERSION)
+    if what == T.PPP:
+        at = o + 2 if cap >= o + 2 and be16(p + o) == 0xFF03 else o
         if cap < at + 2:
             return 0, -R.SHORT_FRAME
         et = _ethertype_of_ppp(be16(p + at))
         return (at + 2, et) if et > 0 else (0, -R.PPP_OTHER)
-    if link in (281, 284):
-        return (18, be16(p + 16)) if cap >= 18 else (0, -R.SHORT_FRAME)
-    if link == 282:
-        return (18, be16(p + 16)) if cap >= 18 else (0, -R.SHORT_FRAME)
-    if link == 285:
-        return (22, be16(p + 20)) if cap >= 22 else (0, -R.SHORT_FRAME)
-    if link == 104:
-        return (4, be16(p + 2)) if cap >= 4 else (0, -R.SHORT_FRAME)
-    return 0, -R.UNKNOWN_LINK
+    if what == T.LLC:
+        return o, 0
+    if what == T.SHORT:
+        return 0, -R.SHORT_FRAME
+    if what == T.UNKNOWN:
+        return 0, -R.UNKNOWN_LINK
+    if what == T.STOP:
+        return 0, -(R.LOOPBACK_OTHER if link in (0, 108) else R.OTHER_LINK)
+    return o, what
 
 
 @njit(cache=True, nogil=True)
@@ -213,9 +191,7 @@ def options(p: int, n: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def decode(
-    p: int, cap: int, wire: int, link: int, ts: int, row: int, arena: int, v6: int, full: int
-) -> int:
+def decode(p: int, cap: int, wire: int, link: int, ts: int, row: int, arena: int, v6: int, full: int) -> int:
     """Write one frame into row ``row`` of the arenas; 0 if a row was written, else the reason's number."""
     o, version, tags, vlan = network(p, cap, link)
     if version < 0:
@@ -357,6 +333,3 @@ def decode(
                 put64(v6 + SRC6 + row * 16 + half, le64(p + o + 8 + half))
                 put64(v6 + DST6 + row * 16 + half, le64(p + o + 24 + half))
     return R.ROW
-
-
-

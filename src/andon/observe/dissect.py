@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from numba import njit
 
-from andon.observe.load import be16, be32, le32, u8
+from andon.observe import tunnels as T
+from andon.observe.load import be16, be32, u8
 
 # Bits of what a frame holds.
 HAS_IP, HAS_IP6, HAS_TCP, HAS_UDP, HAS_ICMP, HAS_VLAN, HAS_SEQ = 1, 2, 4, 8, 16, 32, 64
@@ -25,223 +26,6 @@ HOLDS, SRC, DST, IDENT, FLAGS, SEQ, DPORT, FRAGMENT, FRAGMENT_IP, FRAGMENT_END =
 RESULT_SIZE: Final = 10
 
 _MAX_LAYERS: Final = 400
-# What comes next. Ethertypes are their own number; the others lie above them.
-_STOP = -1
-_ETHERNET = 0x10001
-_ANY_IP = 0x10002
-_PPP = 0x10003
-_LLC = 0x10004
-TRANSPORT = 0x10005
-_IP6 = 0x10006
-_MPLS_PAYLOAD = 0x10007
-
-
-@njit(cache=True, nogil=True)
-def _ppp(protocol: int) -> int:
-    if protocol == 0x0021:
-        return 0x0800
-    if protocol == 0x0057:
-        return 0x86DD
-    if protocol == 0x0281:
-        return 0x8847
-    if protocol == 0x0031:
-        return _STOP
-    return _STOP
-
-
-@njit(cache=True, nogil=True)
-def _nsh(inner: int) -> int:
-    """The next header of a network service header (RFC 8300)."""
-    if inner == 1:
-        return 0x0800
-    if inner == 2:
-        return 0x86DD
-    if inner == 3:
-        return _ETHERNET
-    return 0x8847 if inner == 5 else _STOP
-
-
-@njit(cache=True, nogil=True)
-def _udp_payload(p: int, t: int, end: int, sport: int, dport: int) -> tuple[int, int]:
-    """(what, offset) of the packet inside a UDP datagram whose payload begins at ``t``."""
-    for turn in range(2):
-        port = min(sport, dport) if turn == 0 else max(sport, dport)
-        if port == 4789 and t + 8 <= end:
-            return _ETHERNET, t + 8
-        if port == 4790 and t + 8 <= end:
-            inner = u8(p + t + 3)
-            return (0x894F if inner == 4 else _nsh(inner)), t + 8
-        if port == 6081 and t + 8 <= end:
-            return be16(p + t + 2), t + 8 + (u8(p + t) & 0x3F) * 4
-        if port == 2152 and t + 8 <= end and u8(p + t) >> 4 == 3 and u8(p + t + 1) == 255:
-            at = t + 8
-            flags = u8(p + t)
-            if flags & 7:
-                if at + 4 > end:
-                    return _STOP, t
-                more = u8(p + at + 3) if flags & 4 else 0
-                at += 4
-                for _ in range(16):
-                    if more == 0:
-                        break
-                    if at >= end:
-                        return _STOP, t
-                    size = u8(p + at) * 4
-                    if size == 0 or at + size > end:
-                        return _STOP, t
-                    more = u8(p + at + size - 1)
-                    at += size
-            if at < end and u8(p + at) >> 4 in (4, 6):
-                return _ANY_IP, at
-            return _STOP, t
-        if port == 3544 and t + 2 <= end:
-            at = t
-            if be16(p + at) == 1:
-                if at + 4 > end:
-                    return _STOP, t
-                at += 13 + u8(p + at + 2) + u8(p + at + 3)
-            if at + 2 <= end and be16(p + at) == 0:
-                at += 8
-            if at < end and u8(p + at) >> 4 == 6:
-                return 0x86DD, at
-            return _STOP, t
-        if port == 1701 and t + 6 <= end:
-            control = be16(p + t)
-            if control & 0x8000 or control & 15 != 2:
-                return _STOP, t
-            at = t + 2
-            at += 2 if control & 0x4000 else 0
-            at += 4
-            at += 4 if control & 0x0800 else 0
-            if control & 0x0200:
-                if at + 2 > end:
-                    return _STOP, t
-                at += 2 + be16(p + at)
-            return _PPP, at
-        if port == 4341 and t + 8 <= end:
-            return _ANY_IP, t + 8
-        if port == 6635:
-            return 0x8847, t
-        if port == 4754 and t + 4 <= end:
-            return -47, t
-        if port == 37008 and t + 4 <= end and u8(p + t) == 1:
-            wrapped = be16(p + t + 2)
-            at = t + 4
-            for _ in range(64):
-                if at >= end:
-                    return _STOP, t
-                tag = u8(p + at)
-                if tag == 0:
-                    at += 1
-                elif tag == 1:
-                    return (_ETHERNET, at + 1) if wrapped == 1 else (_STOP, t)
-                else:
-                    if at + 2 > end:
-                        return _STOP, t
-                    at += 2 + u8(p + at + 1)
-            return _STOP, t
-    return _STOP, t
-
-
-@njit(cache=True, nogil=True)
-def _looks_like_ethernet(p: int, o: int, end: int) -> bool:
-    return o + 14 <= end and be16(p + o + 12) in (0x0800, 0x0806, 0x86DD, 0x8100, 0x88A8, 0x8847)
-
-
-@njit(cache=True, nogil=True)
-def _gre(p: int, t: int, end: int) -> tuple[int, int]:
-    """(what, offset) behind the GRE header at ``t`` (RFC 2784, 2890, 2637; ERSPAN)."""
-    if t + 4 > end:
-        return _STOP, t
-    flags = be16(p + t)
-    kind = be16(p + t + 2)
-    at = t + 4
-    at += 4 if flags & 0xC000 else 0
-    at += 4 if flags & 0x2000 else 0
-    at += 4 if flags & 0x1000 else 0
-    if flags & 7 == 1 and flags & 0x0080:
-        at += 4
-    if flags & 0x4000:
-        for _ in range(64):
-            if at + 4 > end:
-                return _STOP, t
-            family = be16(p + at)
-            size = u8(p + at + 3)
-            at += 4
-            if family == 0 and size == 0:
-                break
-            at += size
-    if kind in (0x88BE, 0x22EB):
-        # ERSPAN without a sequence number has no header of its own; then versions 1 (II) and 2 (III).
-        if kind == 0x88BE and flags & 0x1000 == 0:
-            return _ETHERNET, at
-        if at + 12 > end:
-            return _STOP, t
-        if u8(p + at) >> 4 == 1:
-            return _ETHERNET, at + 8
-        return _ETHERNET, at + (20 if u8(p + at + 11) & 1 else 12)
-    if kind == 0x880B:
-        return _PPP, at
-    if kind == 0x883E:
-        return 0x0800, at if at < end and u8(p + at) >> 4 == 4 else at + 4
-    if kind == 0x8909:
-        # Cisco MetaData, which inside GRE begins with the ethertype that it ends with elsewhere.
-        return (be16(p + at), at + 8) if at + 8 <= end else (_STOP, t)
-    if kind in (0x0800, 0x86DD, 0x8847, 0x8848, 0x6558, 0x894F):
-        return kind, at
-    return _STOP, at
-
-
-@njit(cache=True, nogil=True)
-def _link(p: int, cap: int, link: int) -> tuple[int, int]:
-    """(what, offset) of the first header of a frame of this link type."""
-    if link == 1:
-        return _ETHERNET, 0
-    if link in (101, 12, 14):
-        if cap < 1:
-            return _STOP, 0
-        version = u8(p) >> 4
-        if version == 4:
-            return 0x0800, 0
-        return (0x86DD, 0) if version == 6 else (_STOP, 0)
-    if link == 228:
-        return 0x0800, 0
-    if link == 229:
-        return 0x86DD, 0
-    if link == 113 and cap >= 16:
-        kind = be16(p + 14)
-        return (_LLC if kind == 4 else kind), 16
-    if link == 276 and cap >= 20:
-        kind = be16(p)
-        return (_LLC if kind == 4 else kind), 20
-    if link in (0, 108) and cap >= 4:
-        family = le32(p)
-        if family > 0xFFFF:
-            family = be32(p)
-        if family == 2:
-            return 0x0800, 4
-        return (0x86DD, 4) if family in (10, 24, 28, 30) else (_STOP, 0)
-    if link in (9, 50):
-        return _PPP, 0
-    if link in (166, 204):
-        return _PPP, 1
-    if link == 51:
-        return 0x8864, 0
-    if link == 104 and cap >= 4:
-        return be16(p + 2), 4
-    if link in (281, 284) and cap >= 18:
-        return be16(p + 16), 18
-    if link == 282:
-        return _ETHERNET, 4
-    if link == 285 and cap >= 22:
-        return be16(p + 20), 22
-    if link == 109 and cap >= 12:
-        return _ANY_IP, 12
-    if link == 11:
-        return _LLC, 0
-    if link == 10 and cap >= 13:
-        return _LLC, 13
-    return _STOP, 0
 
 
 @njit(cache=True, nogil=True)
@@ -285,14 +69,14 @@ def dissect(p: int, cap: int, link: int, out: Any) -> None:
     """Fill ``out`` with what the frame of ``cap`` bytes at address ``p`` holds."""
     out[HOLDS] = 0
     out[FRAGMENT] = 0
-    what, o = _link(p, cap, link)
+    what, o = T.link(p, cap, link)
     follow(p, o, cap, what, 0, out)
 
 
 @njit(cache=True, nogil=True)
 def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
     """Follow headers from offset ``o`` on; ``proto`` is the IP protocol when ``what`` is a transport header."""
-    version = 6 if what == TRANSPORT else 0
+    version = 6 if what == T.TRANSPORT else 0
     ip6 = 0
     quoted = False
     redirect = False
@@ -300,7 +84,7 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
     for _ in range(_MAX_LAYERS):
         if what < 0 or o >= end:
             break
-        if what == _ETHERNET:
+        if what == T.ETHERNET:
             if o + 14 > end:
                 break
             what = be16(p + o + 12)
@@ -308,7 +92,7 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
             if what < 0x0600:
                 if what <= 1500:
                     end = min(end, o + what)
-                what = _LLC
+                what = T.LLC
         elif what in (0x8100, 0x9100, 0x88A8):
             if what != 0x88A8 and o + 2 <= end:
                 holds |= HAS_VLAN
@@ -319,8 +103,8 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
             if what < 0x0600:
                 if what <= 1500:
                     end = min(end, o + what)
-                what = _LLC
-        elif what == _LLC:
+                what = T.LLC
+        elif what == T.LLC:
             if o + 3 > end:
                 break
             dsap = u8(p + o)
@@ -332,7 +116,7 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                     continue
                 if oui == 0x0080C2 and what in (0x0001, 0x0007):
                     o += 2
-                    what = _ETHERNET
+                    what = T.ETHERNET
                     continue
                 break
             if dsap == 0x06:
@@ -351,12 +135,6 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                 break
             what = be16(p + o + 6)
             o += 8
-        elif what == 0x8909:
-            # Cisco MetaData: version, length, options of two bytes each, a security group tag.
-            if o + 8 > end:
-                break
-            what = be16(p + o + 6)
-            o += 8
         elif what in (0x8847, 0x8848):
             if o + 4 > end:
                 break
@@ -366,8 +144,8 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
             if bottom:
                 if label == 13:
                     break
-                what = _MPLS_PAYLOAD
-        elif what == _MPLS_PAYLOAD:
+                what = T.MPLS_PAYLOAD
+        elif what == T.MPLS_PAYLOAD:
             nibble = u8(p + o) >> 4
             if nibble == 4:
                 what = 0x0800
@@ -377,13 +155,13 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                 break
             else:
                 # A pseudowire: Ethernet, with a control word in front or without one.
-                if nibble == 0 and not _looks_like_ethernet(p, o, end):
+                if nibble == 0 and not T.looks_like_ethernet(p, o, end):
                     o += 4
-                what = _ETHERNET
+                what = T.ETHERNET
         elif what == 0x8864:
             if o + 8 > end:
                 break
-            what = _PPP
+            what = T.PPP
             end = min(end, o + 6 + be16(p + o + 4))
             o += 6
         elif what == 0x893F:
@@ -401,23 +179,23 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                 break
             inner = u8(p + o + 3)
             o += (be16(p + o) & 0x3F) * 4
-            what = _nsh(inner)
-        elif what == _PPP:
+            what = T.nsh(inner)
+        elif what == T.PPP:
             if o + 2 <= end and be16(p + o) == 0xFF03:
                 o += 2
             if o >= end:
                 break
             if u8(p + o) & 1:
-                what = _ppp(u8(p + o))
+                what = T.ppp(u8(p + o))
                 o += 1
             else:
                 if o + 2 > end:
                     break
-                what = _ppp(be16(p + o))
+                what = T.ppp(be16(p + o))
                 o += 2
         elif what == 0x6558:
-            what = _ETHERNET
-        elif what == _ANY_IP:
+            what = T.ETHERNET
+        elif what == T.ANY_IP:
             what = 0x86DD if u8(p + o) >> 4 == 6 else 0x0800
         elif what == 0x0800:
             if u8(p + o) >> 4 == 6:
@@ -441,7 +219,7 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                 break
             o += header
             version = 4
-            what = TRANSPORT
+            what = T.TRANSPORT
         elif what == 0x86DD:
             if o + 40 > end or u8(p + o) >> 4 != 6:
                 break
@@ -454,8 +232,8 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
             ip6 = o
             o += 40
             version = 6
-            what = TRANSPORT
-        elif what != TRANSPORT:
+            what = T.TRANSPORT
+        elif what != T.TRANSPORT:
             break
         elif proto == 6:
             # tshark shows the flags of a cut header once they and the window behind them are there.
@@ -481,9 +259,9 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                 break
             if length >= 8:
                 end = min(end, o + length)
-            what, o = _udp_payload(p, o + 8, end, be16(p + o), be16(p + o + 2))
-            if what == -47:
-                what = TRANSPORT
+            what, o = T.udp_payload(p, o + 8, end, be16(p + o), be16(p + o + 2))
+            if what == T.GRE:
+                what = T.TRANSPORT
                 proto = 47
             quoted = False
         elif proto == 1:
@@ -513,15 +291,15 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
             what = 0x86DD
             quoted = False
         elif proto == 47:
-            what, o = _gre(p, o, end)
+            what, o = T.gre(p, o, end)
             quoted = False
             if 0 <= what < 0x0600:
                 break
         elif proto == 97:
-            what = _ETHERNET
+            what = T.ETHERNET
             o += 2
         elif proto == 143:
-            what = _ETHERNET
+            what = T.ETHERNET
         elif proto == 137:
             what = 0x8847
         elif proto == 51:
@@ -533,7 +311,7 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
             if o + 8 > end or u8(p + o) != 0x21:
                 break
             o += 8
-            what = _ANY_IP
+            what = T.ANY_IP
         elif proto in (0, 43, 60, 140):
             if o + 8 > end:
                 break
@@ -553,5 +331,3 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
         else:
             break
     out[HOLDS] = holds
-
-

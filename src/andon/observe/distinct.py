@@ -27,7 +27,9 @@ def _hash(key: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _insert(table: Any, keys: Any, start: int, stop: int, count: int, most: int, level: int) -> tuple[int, int]:
+def _insert(
+    table: Any, keys: Any, start: int, stop: int, count: int, most: int, level: int
+) -> tuple[int, int]:
     """Insert hashes of keys[start:stop]; (first key not dealt with, keys in the table)."""
     mask = table.size - 1
     sieve = (1 << level) - 1

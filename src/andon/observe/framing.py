@@ -99,7 +99,7 @@ def block(
         return NEED, 0, 0, 0, 0, 0, pos
     if word(h + size - 4, swapped) != size:
         return DAMAGE, 0, 0, 0, 0, 0, pos
-    if kind == ENHANCED_PACKET or kind == OLD_PACKET:  # noqa: PLR1714
+    if kind in (ENHANCED_PACKET, OLD_PACKET):
         if size < 32:
             return DAMAGE, 0, 0, 0, 0, 0, pos
         which = word(h + 8, swapped) if kind == ENHANCED_PACKET else half(h + 8, swapped)
@@ -130,12 +130,13 @@ def block(
     return OTHER, 0, 0, 0, 0, 0, after
 
 
-
 @njit(cache=True, nogil=True)
-def step(base: int, pos: int, end: int, state: Any, interfaces: Any) -> tuple[int, int, int, int, int, int, int]:
+def step(
+    base: int, pos: int, end: int, state: Any, interfaces: Any
+) -> tuple[int, int, int, int, int, int, int]:
     """The next packet at or after ``pos``, as ``block`` says it; keeps the times and position in ``state``."""
     if state[NG]:
-        found = block(base, pos, end, state[SWAPPED], interfaces)
+        found: tuple[int, int, int, int, int, int, int] = block(base, pos, end, state[SWAPPED], interfaces)
         while found[0] == OTHER:
             found = block(base, found[6], end, state[SWAPPED], interfaces)
         if found[0] != PACKET:

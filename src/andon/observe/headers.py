@@ -67,7 +67,9 @@ def file_header(source: Source) -> Section:
         return Section(ng=True, swapped=0)
     known = PCAP_MAGICS.get(head[:4])
     if known is None:
-        raise NotACapture(f"not a capture: it begins with {head[:4].hex(' ')}, which is no pcap or pcapng magic")
+        raise NotACapture(
+            f"not a capture: it begins with {head[:4].hex(' ')}, which is no pcap or pcapng magic"
+        )
     if len(head) < 24:
         raise NotACapture(f"the pcap file header is cut: {len(head)} of 24 bytes")
     swapped, multiply = known

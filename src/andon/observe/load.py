@@ -12,6 +12,7 @@ wrong address ends the process.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -20,7 +21,7 @@ from numba.extending import intrinsic
 
 
 def _load(bits: int, swap: bool) -> Any:
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def load(typingctx: Any, address: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             word = ir.IntType(bits)
@@ -37,7 +38,7 @@ def _load(bits: int, swap: bool) -> Any:
 
 
 def _store(bits: int) -> Any:
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def store(typingctx: Any, address: Any, value: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             word = ir.IntType(bits)
@@ -52,20 +53,20 @@ def _store(bits: int) -> Any:
     return store
 
 
-u8 = _load(8, False)
-le16 = _load(16, False)
-le32 = _load(32, False)
-le64 = _load(64, False)
-be16 = _load(16, True)
-be32 = _load(32, True)
-be64 = _load(64, True)
-put8 = _store(8)
-put16 = _store(16)
-put32 = _store(32)
-put64 = _store(64)
+u8: Callable[[int], int] = _load(8, False)
+le16: Callable[[int], int] = _load(16, False)
+le32: Callable[[int], int] = _load(32, False)
+le64: Callable[[int], int] = _load(64, False)
+be16: Callable[[int], int] = _load(16, True)
+be32: Callable[[int], int] = _load(32, True)
+be64: Callable[[int], int] = _load(64, True)
+put8: Callable[[int, int], None] = _store(8)
+put16: Callable[[int, int], None] = _store(16)
+put32: Callable[[int, int], None] = _store(32)
+put64: Callable[[int, int], None] = _store(64)
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def swap32(typingctx: Any, value: Any) -> Any:
     """Reverse the four low bytes of a value below 2**32."""
 
@@ -76,7 +77,7 @@ def swap32(typingctx: Any, value: Any) -> Any:
     return types.int64(types.int64), codegen
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def opaque(typingctx: Any, value: Any) -> Any:
     """The value itself, hidden from the optimiser.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -101,7 +101,7 @@ class Reader:
         self._batches.close()
         self._capture.close()
 
-    def _run(self) -> Iterator[pa.RecordBatch]:
+    def _run(self) -> Generator[pa.RecordBatch, None, None]:
         state = self._capture.state
         try:
             status = F.BATCH_FULL
@@ -117,7 +117,9 @@ class Reader:
         finally:
             self._capture.close()
 
-    def _walk(self, address: int, length: int, state: NDArray[np.int64], interfaces: NDArray[np.int64]) -> int:
+    def _walk(
+        self, address: int, length: int, state: NDArray[np.int64], interfaces: NDArray[np.int64]
+    ) -> int:
         arena, capture = self._arena, self._capture
         return int(
             walk(

@@ -30,7 +30,9 @@ class Reassembly:
         self._held = 0
         self.given_up = 0
 
-    def add(self, key: bytes, protocol: int, offset: int, more: bool, piece: bytes) -> tuple[int, bytes] | None:
+    def add(
+        self, key: bytes, protocol: int, offset: int, more: bool, piece: bytes
+    ) -> tuple[int, bytes] | None:
         """Add one piece; (protocol, payload) when it completes its datagram.
 
         ``key`` is source, destination and identification, ``offset`` in bytes.

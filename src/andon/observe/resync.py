@@ -24,7 +24,14 @@ FOUND, NOT_FOUND, UNDECIDED = range(3)
 
 @njit(cache=True, nogil=True)
 def next_record(
-    base: int, pos: int, end: int, last: int, swapped: int, max_captured: int, fraction_limit: int, seconds: int
+    base: int,
+    pos: int,
+    end: int,
+    last: int,
+    swapped: int,
+    max_captured: int,
+    fraction_limit: int,
+    seconds: int,
 ) -> tuple[int, int]:
     """First plausible offset from ``pos`` on, as (what, offset).
 

@@ -167,7 +167,7 @@ def open_source(what: str | os.PathLike[str] | BinaryIO) -> Source:
     """
     if not isinstance(what, (str, os.PathLike)):
         return _stream(_Rewound(what), None)
-    file = Path(what).open("rb", buffering=0)
+    file = Path(what).open("rb", buffering=0)  # noqa: SIM115  the source closes it
     try:
         status = os.fstat(file.fileno())
         plain = stat.S_ISREG(status.st_mode) and status.st_size > 0
@@ -202,8 +202,5 @@ def sniff(what: str | os.PathLike[str]) -> str:
                     head += piece[:n]
             except OSError:
                 pass
-    if head in PCAP_MAGICS:
-        name = "pcap"
-    else:
-        name = "pcapng" if head == PCAPNG_MAGIC else "unknown"
+    name = "pcap" if head in PCAP_MAGICS else "pcapng" if head == PCAPNG_MAGIC else "unknown"
     return f"{name}+{kind}" if kind else name

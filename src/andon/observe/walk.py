@@ -38,7 +38,11 @@ def _common_options(p: int, hlen: int, avail: int) -> tuple[int, int]:
     first = le64(p)
     starts_mss = (first & 0xFFFF) == 0x0402
     alone = (there == 24) & starts_mss
-    linux = (there == 40) & ((first & -0xFFFF0001) == 0x0A08020400000402) & ((le32(p + 16) & 0xFFFFFF) == 0x030301)
+    linux = (
+        (there == 40)
+        & ((first & -0xFFFF0001) == 0x0A08020400000402)
+        & ((le32(p + 16) & 0xFFFFFF) == 0x030301)
+    )
     windows = (
         (there == 32) & ((first & 0x00FFFFFF0000FFFF) == 0x0003030100000402) & (le32(p + 8) == 0x02040101)
     )

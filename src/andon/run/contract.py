@@ -7,7 +7,6 @@ It is part of the package so that whoever writes an engine can run it from their
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -116,10 +115,17 @@ def _digest(state: Any) -> str:
 
 
 def _outcome_digest(outcome: Outcome[Any]) -> str:
-    text = json.dumps([finding.to_dict() for finding in outcome.findings], sort_keys=True)
+    digest = hashlib.blake2b(digest_size=16)
+    for finding in outcome.findings:
+        digest.update(finding.to_json().encode())
+        digest.update(str([(e.type, e.value, e.packets) for e in finding.entities]).encode())
     for name in sorted(outcome.tables):
-        text += name + str(outcome.tables[name].to_pydict())
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        digest.update(name.encode())
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, outcome.tables[name].schema) as stream:
+            stream.write_table(outcome.tables[name].combine_chunks())
+        digest.update(sink.getvalue())
+    return digest.hexdigest()
 
 
 def _same(expected: str, got: str, what: str) -> None:

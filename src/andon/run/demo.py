@@ -78,7 +78,7 @@ def run_demo(folder: Path, seed: int, small: bool, progress: Callable[[str, int]
         peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         tools=_tools(result, truth),
         purposes=_purposes(result, truth),
-        victims=_victims(result.findings, truth),
+        victims=_victims(result, truth),
         floods=_floods(result.findings, made.events),
         analysis=result,
     )
@@ -138,12 +138,12 @@ def _purposes(result: Analysis, truth: pa.Table) -> list[Score]:
     ]
 
 
-def _victims(findings: Sequence[Finding], truth: pa.Table) -> Score:
+def _victims(result: Analysis, truth: pa.Table) -> Score:
     true = truth.filter(pc.equal(truth["purpose"], "backscatter"))["src"].to_pylist()
     found = [
-        int(IPv4Address(finding.subject[1]))
-        for finding in findings
-        if finding.kind == "backscatter-victim" and finding.attributes.get("class") == "spoofed-dos-victim"
+        address
+        for table in result.tables.get("darknet.backscatter:victims", ())
+        for address in table.filter(pc.equal(table["class"], "spoofed-dos-victim"))["address"].to_pylist()
     ]
     return Score.of("victims of spoofed floods", true, found)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from andon.detect.darknet.tools import catalogue
+from andon.detect.darknet.tools.catalogue import load
 from andon.observe import read
 from andon.records.columns import column
 from andon.records.expression import canonical, compile_program, evaluate, parse, to_bpf
@@ -20,8 +20,7 @@ def match(path: str, fingerprint: str) -> dict[str, Any]:
 
     Raises ValueError for a text that is neither, or for a relation with a session key; OSError, ValueError for a
     file that cannot be read."""
-    known = {tool.name: tool.relation for tool in catalogue()}
-    expression = parse(known.get(fingerprint, fingerprint))
+    expression = parse(_known().get(fingerprint, fingerprint))
     program = compile_program(expression)
     if program.key_bits:
         raise ValueError("a relation with a session key has to be judged by source: use andon analyze")
@@ -50,4 +49,12 @@ def match(path: str, fingerprint: str) -> dict[str, Any]:
             {"source": str(IPv4Address(address)), "packets": packets}
             for address, packets in sources.most_common(1000)
         ],
+    }
+
+
+def _known() -> dict[str, str]:
+    """Tool name -> relation of its first global signature, with its guard; tools with a session key have none."""
+    return {
+        signature.tool: f"({signature.guard}) and ({signature.relation})"
+        for signature in reversed(load().globals)
     }

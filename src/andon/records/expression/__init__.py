@@ -11,6 +11,7 @@ from .program import Bundle, Program, compile_bundle, compile_program
 from .solve import Assignment, NotSolvable, apply, solve
 from .sql import count_sql, session_sql, to_sql
 from .suricata import to_suricata
+from .translations import translations
 from .zeek import to_zeek
 
 __all__ = [
@@ -46,4 +47,5 @@ __all__ = [
     "to_sql",
     "to_suricata",
     "to_zeek",
+    "translations",
 ]

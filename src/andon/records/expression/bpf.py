@@ -9,6 +9,9 @@ Three things make that less than word for word:
   ``whole`` (default) the filter asks for the fixed header to be there, as the packet record does.
 * ``vlan`` shifts the offsets of all that follows it, so tagged frames need ``(F) or (vlan and (F))``.
 
+The optimiser of libpcap 1.10.3 miscompiles some long filters: it drops the store to a memory word that it reads again
+later (seen with ``tcpdump -d``). ``tcpdump -O`` turns it off and is right; checks with long arithmetic should use it.
+
 libpcap's arithmetic is unsigned with 32 bits, as ours; ``tcp[...]`` already stands for "IPv4, TCP, first fragment"
 and skips IPv4 options.
 """

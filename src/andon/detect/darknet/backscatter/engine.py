@@ -28,7 +28,6 @@ from andon.detect.darknet.backscatter.thresholds import SETTINGS, thresholds
 from andon.detect.darknet.backscatter.victims import Answers, answers_by_source, doubts
 from andon.records.contract import Context, Nothing, Outcome, Site, Window
 from andon.records.finding import Finding
-from andon.sketch.hashing import mix64_array
 
 _TELESCOPE = "darknet.census:telescope"
 
@@ -60,7 +59,8 @@ class Backscatter:
         return Summary(self._site.hash_key)
 
     def summarise(self, batch: pa.RecordBatch, into: Summary) -> Summary:
-        into.add(batch, self._services)
+        # With a telescope given only packets to it come, and a telescope asks nobody.
+        into.add(batch, self._services, note_asked=not self._site.telescope)
         return into
 
     def merge(self, a: Summary, b: Summary) -> Summary:
@@ -70,19 +70,19 @@ class Backscatter:
     def conclude(self, summary: Summary, carry: Nothing | None, ctx: Context[Nothing]) -> Outcome[Nothing]:
         dark, known = _telescope(ctx.tables.get(_TELESCOPE))
         rules = thresholds(self._site, dark)
-        bin_keys, bins = summary.bins.table()
-        answers = answers_by_source(*_answer_columns(summary))
+        answers = _answers(summary)
+        bin_keys, bins = _bins(summary, answers)
         scale = 1 << max(summary.bins.level, summary.answers.level)
         episodes = find_episodes(bin_keys, bins, rules)
-        reasons = doubts(episodes, answers, self._asked(summary, episodes.source), dark)
+        reasons = doubts(episodes, answers, _asked(summary, episodes.source), dark)
         aside = np.logical_or.reduce(list(reasons.values()))
         pairs = summary.pairs.table()[1]
         victims = gather(episodes.only(~aside), answers, pairs, 1 << summary.pairs.level, dark)
         source = (bin_keys >> np.uint64(kernel.SOURCE_SHIFT)).astype(np.uint32)
         flavours = answers.of(source)
         talks = flavours[:, classes.TALK] > flavours[:, 1 : classes.TALK].sum(axis=1)
-        live = self._asked(summary, source) | talks
-        reflections = find_reflections(source, bins, live, 1 << summary.bins.level, dark, rules)
+        live = _asked(summary, source) | talks
+        reflections = find_reflections(source, bins, live, scale, dark, rules)
         floods = find_floods(pairs, 1 << summary.pairs.level, dark, rules)
         view = report.View(
             window=(ctx.start, ctx.end),
@@ -107,10 +107,9 @@ class Backscatter:
             },
         )
 
-    def _asked(self, summary: Summary, source: np.ndarray) -> np.ndarray:
-        if self._site.telescope:  # only packets to the telescope come, and a telescope asks nobody
-            return np.zeros(len(source), np.bool_)
-        return was_asked(summary.asked, mix64_array(source.astype(np.uint64), summary.pairs.salt))
+
+def _asked(summary: Summary, source: np.ndarray) -> np.ndarray:
+    return was_asked(summary.asked, source, summary.pairs.salt)
 
 
 def _telescope(table: pa.Table | None) -> tuple[int, bool]:
@@ -120,9 +119,18 @@ def _telescope(table: pa.Table | None) -> tuple[int, bool]:
     return int(np.sum(table.column("addresses").to_numpy())), bool(table.column("given")[0].as_py())
 
 
-def _answer_columns(summary: Summary) -> tuple[np.ndarray, np.ndarray]:
+def _answers(summary: Summary) -> Answers:
     keys, columns = summary.answers.table()
-    return keys, columns["packets"]
+    return answers_by_source(keys, columns["packets"])
+
+
+def _bins(summary: Summary, answers: Answers) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Keys and columns of the bins, of the sources that both tables kept."""
+    keys, columns = summary.bins.table()
+    if summary.answers.level <= summary.bins.level:
+        return keys, columns
+    both = np.isin((keys >> np.uint64(kernel.SOURCE_SHIFT)).astype(np.uint32), answers.source)
+    return keys[both], {name: array[both] for name, array in columns.items()}
 
 
 def _stray(packets: np.ndarray, source: np.ndarray, episodes: Episodes) -> float:

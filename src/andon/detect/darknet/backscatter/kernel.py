@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from andon.detect.darknet.backscatter.asked import place
+from andon.detect.darknet.backscatter.asked import note
 from andon.detect.darknet.backscatter.classes import NONE, TALK, UDP_FRAGMENT, flavour_of, kind_of
 from andon.records import packet
 from andon.sketch.hashing import mix64
@@ -37,7 +37,7 @@ def walk(
     ts: np.ndarray, src: np.ndarray, dst: np.ndarray, src_port: np.ndarray, dst_port: np.ndarray,
     proto: np.ndarray, flags: np.ndarray, ttl: np.ndarray, layers: np.ndarray, icmp_type: np.ndarray,
     icmp_code: np.ndarray,
-    services: np.ndarray, salt: np.uint64, totals: np.ndarray, asked: np.ndarray,
+    services: np.ndarray, salt: np.uint64, totals: np.ndarray, asked: np.ndarray, note_asked: bool,
     pair_keys: np.ndarray, pair_used: int, pair_room: int, pair_level: int,
     p_src: np.ndarray, p_dst: np.ndarray, p_sport: np.ndarray, p_dport: np.ndarray, p_packets: np.ndarray,
     p_first: np.ndarray, p_last: np.ndarray, p_ttl_low: np.ndarray, p_ttl_high: np.ndarray,
@@ -92,11 +92,8 @@ def walk(
                     return i, BINS, pair_used, bin_used, answer_used
 
         totals[flavour] += 1
-        target_hash = mix64(target, salt)
-        if not answers:
-            word, bits = place(target_hash)
-            if asked[word] & bits != bits:
-                asked[word] |= bits
+        if note_asked and not answers:
+            note(asked, target, salt)
         if pair >= 0:
             p_src[pair] = np.uint32(source)
             p_dst[pair] = np.uint32(target)
@@ -111,7 +108,7 @@ def walk(
             a_packets[answer] += np.uint32(1)
         if row >= 0:
             b_packets[row] += np.uint32(1)
-            b_dsts[row] |= _ONE << (target_hash >> _S58)
+            b_dsts[row] |= _ONE << (mix64(target, salt) >> _S58)
             b_first[row] = min(b_first[row], ts[i])
             b_last[row] = max(b_last[row], ts[i])
             b_dst_low[row] = min(b_dst_low[row], np.uint32(target))

@@ -56,7 +56,7 @@ ANSWER_SPEC = {"packets": Column("u4")}
 PAIR_LIMIT = 80_000
 BIN_LIMIT = 600_000
 ANSWER_LIMIT = 600_000
-LIMIT = 64 << 20  # bytes: 600,000 rows of 64 + 600,000 of 12 + 80,000 of 62 + 2 MiB, with headers
+LIMIT = 64 << 20  # bytes: 600,000 rows of 64 + 600,000 of 12 + 80,000 of 62 + 4 MiB, with headers
 
 
 class Summary:
@@ -75,8 +75,8 @@ class Summary:
     def nbytes(self) -> int:
         return self.pairs.nbytes + self.bins.nbytes + self.answers.nbytes + self.asked.nbytes
 
-    def add(self, batch: pa.RecordBatch, services: np.ndarray) -> None:
-        """Add the packets of a batch that has ``COLUMNS``."""
+    def add(self, batch: pa.RecordBatch, services: np.ndarray, note_asked: bool = True) -> None:
+        """Add the packets of a batch that has ``COLUMNS``; ``note_asked`` False leaves ``asked`` empty."""
         arrays = [column(batch, name) for name in COLUMNS]
         tables = (self.pairs, self.bins, self.answers)
         position = 0
@@ -88,6 +88,7 @@ class Summary:
                 self.pairs.salt,
                 self.totals,
                 self.asked,
+                note_asked,
                 *(part for rows in tables for part in _parts(rows)),
             )
             for rows, count in zip(tables, used, strict=True):

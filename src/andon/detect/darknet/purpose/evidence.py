@@ -2,9 +2,13 @@
 
 Every reason has a weight in log-odds (natural logarithm; positive speaks for a survey), written with where it
 comes from. A source is called survey above +2.2 and attack below -2.2, nine to one; what lies between is
-undecided, which is the honest answer for most small sources. Weights of reasons that a simulated Internet can
-show were compared with log-likelihood ratios there and on public labels of scanners (``benchmarks/purpose``);
-they are round numbers, kept below what was measured, because reasons are not independent.
+undecided, which is the honest answer for most small sources. Weights are round numbers, kept well below what was
+measured, because reasons are not independent and a simulator is not the Internet: it has no attackers with a block
+of their own and no cheap hosters that scan every port. Two small ones, zmap and irregular over days, have the other
+sign in simulation; they stand on judgement.
+
+Where it fails: a survey from scattered addresses lacks the strongest sign and mostly stays undecided; if it also
+wakes and stops in step it looks like a botnet. Lists and reverse names are the remedy.
 """
 
 from __future__ import annotations
@@ -32,33 +36,44 @@ SMALLEST_TELESCOPE: Final = 256  # below, packets per address and coverage say n
 
 @dataclass(frozen=True)
 class Weight:
+    """``measured`` is the log-likelihood ratio found on simulated traffic (``benchmarks/purpose/simulated.py``:
+    five seeds of one hour; reasons that need days: two seeds of five days); None where the simulator cannot
+    show the reason."""
+
     log_odds: float
     origin: str
+    measured: float | None = None
 
 
 WEIGHTS: Final = {
     "list": Weight(6.0, "the operator's list names the organisation"),
     "name of a survey": Weight(2.5, "judgement: reverse names are free to choose, but attackers rarely do"),
     "name of a home": Weight(-0.7, "judgement: surveys do not run from access lines"),
-    "volume rule": Weight(2.5, "NICTER: 30 ports and 300,000 packets a day, scaled; decides alone there"),
-    "very wide": Weight(1.5, "Shikanai and Tsunoda 2025-26: which ports tells more than how many packets"),
-    "wide": Weight(0.8, "as very wide"),
-    "many alike neighbours": Weight(2.2, "survey organisations use blocks of their own"),
-    "alike neighbours": Weight(1.4, "as many alike neighbours; fewer than eight"),
-    "wide together": Weight(1.0, "volume rule for slow, distributed surveys"),
-    "steady over days": Weight(0.5, "surveys keep schedules; reassigned home addresses do not"),
-    "irregular over days": Weight(-0.4, "as steady over days"),
-    "steady through the day": Weight(0.2, "weak: infected hosts that stay on are steady too"),
+    "volume rule": Weight(
+        2.5, "NICTER: 30 ports and 300,000 packets a day, scaled; decides alone there", 6.1
+    ),
+    "very wide": Weight(
+        1.5, "Shikanai and Tsunoda 2025-26: which ports tells more than how many packets", 4.7
+    ),
+    "wide": Weight(0.8, "as very wide", 2.7),
+    "many alike neighbours": Weight(2.2, "survey organisations use blocks of their own", 9.2),
+    "alike neighbours": Weight(1.4, "as many alike neighbours; fewer than eight", 2.4),
+    "wide together": Weight(1.0, "volume rule for slow, distributed surveys", 8.9),
+    "steady over days": Weight(0.5, "surveys keep schedules; reassigned home addresses do not", 0.5),
+    "irregular over days": Weight(-0.2, "as steady over days", 0.4),
+    "steady through the day": Weight(0.2, "weak: infected hosts that stay on are steady too", 2.3),
     "bursts": Weight(-0.2, "weak: daily surveys are short as well"),
     "reaches most of the telescope": Weight(0.6, "a survey wants every address; bots draw them at random"),
     "vertical": Weight(-1.0, "many ports of few addresses: interest in those hosts"),
-    "malware": Weight(-5.0, "darknet.tools: header relation of a malware family"),
-    "malware before": Weight(-2.8, "as malware, within a week: a host may be cleaned, an address passed on"),
-    "zmap": Weight(0.4, "weak: the tool of most surveys, free for everyone"),
-    "masscan": Weight(0.2, "weak: as zmap"),
+    "malware": Weight(-5.0, "darknet.tools: header relation of a malware family", -6.7),
+    "malware before": Weight(
+        -2.8, "as malware, within a week: a host may be cleaned, an address passed on", -3.5
+    ),
+    "zmap": Weight(0.4, "weak: the tool of most surveys, free for everyone", -2.0),
+    "masscan": Weight(0.2, "weak: as zmap", 2.4),
     "other tool": Weight(0.0, "said, not weighed"),
-    "in step with strangers": Weight(-2.6, "a common controller; beyond chance, see strangers.py"),
-    "attacked ports": Weight(-1.2, "ports that are mostly attacked, see attacked.py"),
+    "in step with strangers": Weight(-2.6, "a common controller; beyond chance, see strangers.py", -4.7),
+    "attacked ports": Weight(-1.2, "ports that are mostly attacked, see attacked.py", -7.2),
 }
 MALWARE: Final = ("mirai", "hajime", "mozi")
 

@@ -139,4 +139,13 @@ def profile_batch(
         least[row + 1] = min(least[row + 1], port)
         least[row + 2] = min(least[row + 2], LAST - tick)
         least[row + 3] = min(least[row + 3], LAST - port)
+        word = np.uint32((packet >> np.uint64(48)) << np.uint64(16)) | np.uint32(port)
+        row = slot * DRAWN
+        for k in range(row, row + DRAWN):
+            kept = drawn[k]
+            if word == kept:
+                break
+            if word < kept:
+                drawn[k] = word
+                word = kept
     return ts.shape[0], used, scans

@@ -39,7 +39,8 @@ _FIELDS: list[pa.Field[Any]] = [
     pa.field("last", _TIME, nullable=False),
 ]
 SOURCES = pa.schema(_FIELDS)
-_MOST_ROWS = 200_000
+_MOST_ROWS = 100_000
+_MOST_UNDECIDED = 1_000  # entities of the finding on undecided sources
 _CHECKED = 3
 _CALIBRATION = (
     "nine to one or better by added log-odds of the reasons; weights compared with a simulated Internet and with "
@@ -50,7 +51,7 @@ _SECOND = 1_000_000_000
 
 def table(sources: Sources, known: Known, judged: Judged, day: int) -> pa.Table:
     """The sources judged, most packets first; the decided ones come before the undecided ones if there are more
-    than 200,000. ``day`` is the start of the day in ns."""
+    than 100,000. ``day`` is the start of the day in ns."""
     order = np.lexsort((sources.address, -sources.packets, judged.purpose == UNDECIDED))[:_MOST_ROWS]
     order = order[np.lexsort((sources.address[order], -sources.packets[order]))]
     main = judged.main_reason()
@@ -87,7 +88,8 @@ def findings(
     left_out: str,
     ctx: Context[Any],
 ) -> tuple[Finding, ...]:
-    """One finding for each class that has sources. ``left_out`` says what a cap left out, or is empty."""
+    """One finding for each class that has sources. ``left_out`` says what a cap left out, or is empty. The finding
+    on undecided sources names those with most packets; all that were judged are in the table."""
     total = int(sources.packets.sum())
     made = []
     main = judged.main_reason()
@@ -103,6 +105,7 @@ def findings(
             for number in known.listed.organisation[rows].tolist()
             if number >= 0
         )
+        named = rows if purpose != UNDECIDED else rows[:_MOST_UNDECIDED]
         who = _classes(purpose, len(rows), packets, total, counts)
         made.append(
             Finding(
@@ -122,7 +125,7 @@ def findings(
                 count=packets,
                 entities=tuple(
                     Entity("ipv4-addr", str(IPv4Address(int(sources.address[i]))), int(sources.packets[i]))
-                    for i in rows.tolist()
+                    for i in named.tolist()
                 ),
                 evidence=tuple(_evidence(sources, judged, i) for i in rows[:_CHECKED].tolist()),
                 attack=("T1595",) if purpose == ATTACK else (),
@@ -145,15 +148,16 @@ def _title(purpose: int, sources: int, packets: int, total: int) -> str:
 
 
 def _classes(purpose: int, sources: int, packets: int, total: int, counts: Counter[str]) -> str:
-    verb = {
-        SURVEY: "scan to survey the Internet",
-        ATTACK: "scan to attack",
-        UNDECIDED: "could be either: the evidence does not reach nine to one",
+    noun = "source scans" if sources == 1 else "sources scan"
+    claim = {
+        SURVEY: f"{sources:,} {noun} to survey the Internet",
+        ATTACK: f"{sources:,} {noun} to attack",
+        UNDECIDED: f"{sources:,} {noun} for a purpose that the evidence does not settle at nine to one",
     }[purpose]
     reasons = ", ".join(f"{name} ({number:,})" for name, number in counts.most_common(6))
     return (
-        f"{sources:,} of the sources of {total:,} scan packets {verb}; they sent {packets:,} packets. "
-        f"Weightiest reason by number of sources: {reasons}. Limits are {-THRESHOLD:g} and {THRESHOLD:g} in log-odds."
+        f"{claim}: {packets:,} of {total:,} scan packets. Weightiest reason by number of sources: {reasons}. "
+        f"A source is called survey from {THRESHOLD:+g} on, attack from {-THRESHOLD:+g}, in added log-odds."
     )
 
 
@@ -172,4 +176,5 @@ def _evidence(sources: Sources, judged: Judged, i: int) -> Evidence:
     )
     # Of a TCP scanner the SYNs can be counted by themselves; else all its packets.
     syn = " and tcp.flags & 0x3f == 2" if sources.protocols[i] == 1 else ""
+    text += "" if syn else ". The check counts all its packets"
     return Evidence(text, Check(f"ip.src == {address:#x}{syn}", 0.0))

@@ -28,6 +28,7 @@ _LEAST_PACKETS = 6
 _PAUSES = 7.0  # mean pauses without a packet after which a source is gone (chance e^-7)
 _LEAST_NETWORKS = 8
 _MOST_PORTS = 1000
+_MOST_CROWDS = 200  # on one port and scale; those that stand out most
 _RATIO = 3.0
 _CHANCE = 1e-4
 _HALF_MEDIAN = 8  # bins to either side
@@ -129,8 +130,9 @@ def _crowds(
     out = np.flatnonzero((seen >= _LEAST_NETWORKS) & (seen >= _RATIO * expected) & (surprise >= threshold))
     case = np.select([whole, staying, there], [0, 1, 2], 3)
     point = (case * bins + np.where(case == 2, 0, born)) * bins + np.where(case == 1, 0, gone)
-    for value in np.unique(point[out]):
-        at = int(np.flatnonzero(point == value)[0])
+    _, which = np.unique(point[out], return_index=True)
+    strongest = out[which[np.argsort(-surprise[out[which]], kind="stable")[:_MOST_CROWDS]]]
+    for at in strongest.tolist():
         near = case == case[at]
         if case[at] != 2:
             near &= np.abs(born - born[at]) <= 1

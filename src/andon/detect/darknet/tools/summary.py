@@ -48,9 +48,7 @@ _GUARDED = {
     "sequences": Column("u8", "lowest", SAMPLE),  # hashes of distinct sequence numbers
     "ttls": Column("u8", "or"),  # a bit for each TTL modulo 64
 }
-LIMIT = (
-    4 * 8 * (_SYN_WIDTH + _UDP_WIDTH) + 88 * _HIT_ROWS + 240 * _GUARDED_ROWS + 168 * _OTHER_ROWS + (1 << 22)
-)
+LIMIT = 16 * (_SYN_WIDTH + _UDP_WIDTH) + 88 * _HIT_ROWS + 240 * _GUARDED_ROWS + 168 * _OTHER_ROWS + (1 << 22)
 
 
 class ToolsSummary:

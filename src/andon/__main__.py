@@ -1,0 +1,5 @@
+"""``python -m andon`` is ``andon``."""
+
+from andon.cli import main
+
+main()
