@@ -2,11 +2,15 @@
 
 Bounded summaries cannot give exact counts, so no engine states one. Whatever stands in ``check.expected`` was
 counted here, over the packets of the finding's window (and of the telescope given, if one was given).
+
+A finding can ask for more: ``attributes["exact"] = {"relation": TEXT}`` is filled with the packets, sources, ports and
+times of that relation, and the finding's ``count``, ``first_seen`` and ``last_seen`` become those. A check whose
+relation has a session key is answered with its number of sessions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,8 +25,10 @@ from andon.records.expression import (
     parse,
     to_bpf,
 )
+from andon.records.expression.ast import keys_of
 from andon.records.finding import Finding
 from andon.records.packet import SCHEMA
+from andon.run.exact import Exact, Sessions
 from andon.run.feed import Feed, Telescope
 
 _PER_PASS = 32  # programs that one evaluation answers as bits of one word
@@ -38,6 +44,12 @@ class _Wanted:
     first: int | None = None
     last: int | None = None
     files: set[int] = field(default_factory=set)
+    exact: Exact | None = None
+    sessions: Sessions | None = None
+
+    @property
+    def expected(self) -> int | None:
+        return self.packets if self.sessions is None else self.sessions.sessions
 
 
 @dataclass(frozen=True)
@@ -55,25 +67,49 @@ def recount(
     """The findings with every check translated and counted.
 
     A check whose relation the tool cannot express keeps an empty ``expression``; its ``expected`` is still
-    exact. ``count``, ``first_seen`` and ``last_seen`` are the engine's own and are not changed."""
+    exact. Only findings that ask for exact figures get another ``count``, ``first_seen`` and ``last_seen``."""
     wanted: dict[tuple[str, tuple[int, int]], _Wanted] = {}
     for finding in findings:
         for item in finding.evidence:
             if item.check is not None and item.check.relation:
-                key = (item.check.relation, finding.window)
-                wanted.setdefault(key, _Wanted(*key))
-    groups = _grouped(list(wanted.values()))
-    if not groups:
+                _want(wanted, item.check.relation, finding.window)
+        if _asks(finding):
+            _want(wanted, _asks(finding), finding.window).exact = Exact()
+    keyed = [item for item in wanted.values() if item.sessions is not None]
+    groups = _grouped([item for item in wanted.values() if item.sessions is None])
+    if not groups and not keyed:
         return list(findings)
     fields = {name for group in groups for name in group.bundle.match.columns}
+    fields |= {name for item in keyed if item.sessions is not None for name in item.sessions.columns}
+    if any(item.exact is not None for item in wanted.values()):
+        fields |= {"src", "dst_port"}
     feed = Feed(paths, tuple(name for name in SCHEMA.names if name in fields), telescope)
     for number, batch, ts, _ in feed:
         if progress is not None:
             progress(batch.num_rows)
         for group in groups:
             _count(group, number, batch, ts)
+        for session in keyed:
+            _count_sessions(session, number, batch, ts)
     reports = feed.reports
     return [_filled(finding, wanted, reports, telescope) for finding in findings]
+
+
+def _asks(finding: Finding) -> str:
+    """The relation whose exact figures a finding asks for, or ""."""
+    asked = finding.attributes.get("exact")
+    return str(asked.get("relation", "")) if isinstance(asked, Mapping) else ""
+
+
+def _want(
+    wanted: dict[tuple[str, tuple[int, int]], _Wanted], relation: str, window: tuple[int, int]
+) -> _Wanted:
+    item = wanted.get((relation, window))
+    if item is None:
+        item = wanted[(relation, window)] = _Wanted(relation, window)
+        if keys_of(parse(relation)):
+            item.sessions = Sessions(relation)
+    return item
 
 
 def _grouped(wanted: list[_Wanted]) -> list[_Group]:
@@ -105,6 +141,18 @@ def _count(group: _Group, number: int, batch: Any, ts: np.ndarray) -> None:
         item.first = min(int(times.min()), item.first if item.first is not None else int(times.min()))
         item.last = max(int(times.max()), item.last if item.last is not None else int(times.max()))
         item.files.add(number)
+        if item.exact is not None:
+            item.exact.add(columns["src"][rows], columns["dst_port"][rows], times)
+
+
+def _count_sessions(item: _Wanted, number: int, batch: Any, ts: np.ndarray) -> None:
+    start, end = item.window
+    inside = (ts >= start) & (ts < end)
+    if item.sessions is None or not inside.any():
+        return
+    columns = {name: column(batch, name) for name in batch.schema.names if name != "ts"}
+    item.sessions.add(columns, None if inside.all() else inside)
+    item.files.add(number)
 
 
 def _filled(finding: Finding, wanted: Any, reports: Any, telescope: Telescope | None) -> Finding:
@@ -116,7 +164,7 @@ def _filled(finding: Finding, wanted: Any, reports: Any, telescope: Telescope | 
             files = sorted(result.files)
             check = replace(
                 check,
-                expected=result.packets,
+                expected=result.expected,
                 expression=_tcpdump(
                     check.relation, max((reports[n].vlan_depth for n in files), default=0), telescope
                 )
@@ -125,7 +173,18 @@ def _filled(finding: Finding, wanted: Any, reports: Any, telescope: Telescope | 
                 input=tuple(sorted(reports[n].path for n in files)),
             )
         evidence.append(replace(item, check=check))
-    return finding.with_evidence(tuple(evidence))
+    return _with_exact(finding.with_evidence(tuple(evidence)), wanted)
+
+
+def _with_exact(finding: Finding, wanted: Any) -> Finding:
+    relation = _asks(finding)
+    exact = wanted[(relation, finding.window)].exact if relation else None
+    if exact is None:
+        return finding
+    finding = replace(finding, attributes={**finding.attributes, "exact": exact.to_dict(relation)})
+    if exact.first is None or exact.last is None:
+        return finding
+    return replace(finding, count=exact.packets, first_seen=exact.first, last_seen=exact.last)
 
 
 def _tcpdump(relation: str, vlan_depth: int, telescope: Telescope | None) -> str:

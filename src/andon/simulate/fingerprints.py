@@ -60,8 +60,8 @@ def benchmark_kinds(seed: int) -> tuple[Kind, ...]:
     """The sixteen with the constants of this seed: rotations, masks, odd factors, xor words.
 
     Three public tools, two rotations, a byte swap, xor of halves, masked bits, ports summed into ip.id, a product
-    modulo 2^32, two session keys, an OR-mask, the window made of bits of ip.id (so that both vary), and two that no linear method can hold:
-    a product that is rotated and then xored, and the bitwise AND of two fields.
+    modulo 2^32, two session keys, an OR-mask, the window made of bits of ip.id (so that both vary), and two that are
+    linear in no ring: a product that is rotated and then xored, and the bitwise AND of two fields.
     """
     rng = np.random.default_rng([seed, 1616])
 
@@ -181,7 +181,8 @@ class FamilyScore:
     """One planted relation: how many sources carry it, how many are eligible, what was found of them.
 
     ``found`` is the relation text that was found to be equal, "" if none; ``exact`` whether its canonical text is that
-    of the planted one; ``given`` sources in all, ``right`` of the true ones, ``right_eligible`` of the eligible.
+    of the planted one, ``short`` whether it is no longer than that; ``given`` sources in all, ``right`` of the true
+    ones, ``right_eligible`` of the eligible.
     """
 
     name: str
@@ -191,6 +192,7 @@ class FamilyScore:
     eligible_sources: int
     found: str
     exact: bool
+    short: bool
     given: int
     right: int
     right_eligible: int
@@ -255,6 +257,11 @@ class Report:
         """Share of the families found whose canonical text is that of the planted relation."""
         return _share(sum(f.exact for f in self.families), self.found_families)
 
+    @property
+    def short_share(self) -> float | None:
+        """Share of the families found whose canonical text is no longer than that of the planted relation."""
+        return _share(sum(f.short for f in self.families), self.found_families)
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
         return {
@@ -264,6 +271,7 @@ class Report:
             "family_precision": self.family_precision,
             "source_precision": self.source_precision,
             "exact_share": self.exact_share,
+            "short_share": self.short_share,
             "repeated": self.repeated,
             "families": [asdict(f) for f in self.families],
             "false": [asdict(f) for f in self.false],
@@ -396,14 +404,17 @@ def _false(text: str, sources: np.ndarray, planted: Sequence[Planted]) -> FalseF
 
 def _scored(planted: Planted, texts: list[str], given: list[np.ndarray]) -> FamilyScore:
     members = np.unique(np.concatenate(given)) if given else np.zeros(0, np.uint32)
+    forms = [str(canonical(parse(text))) for text in texts]
+    relation = str(planted.expression)
     return FamilyScore(
         name=planted.names[0],
-        relation=str(planted.expression),
+        relation=relation,
         eligible=planted.counts,
         sources=len(planted.sources),
         eligible_sources=len(planted.eligible),
         found=texts[0] if texts else "",
-        exact=any(str(canonical(parse(t))) == str(planted.expression) for t in texts),
+        exact=relation in forms,
+        short=any(len(form) <= len(relation) for form in forms),
         given=len(members),
         right=len(np.intersect1d(members, planted.sources)),
         right_eligible=len(np.intersect1d(members, planted.eligible)),

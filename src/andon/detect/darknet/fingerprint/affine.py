@@ -37,7 +37,9 @@ def _hashes(fields: Any, rows: Any, which: Any, ops: Any, amounts: Any, salt: An
 
 
 @njit(cache=True, nogil=True)
-def _search(target: Any, bits: Any, width: Any, h: Any, cost: Any, a: Any, b: Any, c: Any, ceiling: Any) -> Any:
+def _search(
+    target: Any, bits: Any, width: Any, h: Any, cost: Any, a: Any, b: Any, c: Any, ceiling: Any
+) -> Any:
     """Cheapest (i, j, k) of words from slots ``a``, ``b``, ``c`` (-1 = none) that agree on all of ``bits``."""
     best = ceiling
     found = np.full(3, -1, np.int64)
@@ -96,7 +98,15 @@ def _search(target: Any, bits: Any, width: Any, h: Any, cost: Any, a: Any, b: An
 
 
 def explain(
-    fields: np.ndarray, rows: np.ndarray, target: int, others: tuple[int, ...], mask: int, layer: str
+    fields: np.ndarray,
+    rows: np.ndarray,
+    target: int,
+    others: tuple[int, ...],
+    mask: int,
+    layer: str,
+    name: str = "",
+    width: int = 0,
+    turned: str = "",
 ) -> list[Candidate]:
     """Candidates for ``target``'s bits in ``mask`` as a sum of words of the fields ``others``; cheapest first.
 
@@ -112,7 +122,7 @@ def explain(
     edges = np.r_[1, 1 + np.cumsum([len(words) for words in lists])]
     slots = [np.arange(edges[i], edges[i + 1]) for i in range(len(lists))]
     none = np.array([-1])
-    width = BITS[target]
+    width = width or BITS[target]
     bits = np.array([b for b in range(width) if mask >> b & 1])
     shapes: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     if len(slots) == 1:
@@ -143,8 +153,9 @@ def explain(
         elif h[0, b] == total[b]:
             still |= 1 << b
     right = " ^ ".join(str(w) for w in picked)
-    name = NAMES[target]
-    made = [Candidate(name, "^", right, still, FULL, layer, best)]
+    name = name or NAMES[target]
+    field = turned or name
+    made = [Candidate(name, "^", right, still, FULL, layer, best, field)]
     if cut:
-        made.insert(0, Candidate(name, "^", right, still | cut, FULL & ~cut, layer, best + 1))
+        made.insert(0, Candidate(name, "^", right, still | cut, FULL & ~cut, layer, best + 1, field))
     return made

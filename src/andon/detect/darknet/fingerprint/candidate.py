@@ -33,6 +33,7 @@ class Candidate:
     keep: int
     layer: str
     cost: float
+    target: str  # the field whose values must vary for a row to count
 
     @property
     def residue(self) -> str:

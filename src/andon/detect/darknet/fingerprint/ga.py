@@ -40,7 +40,7 @@ from .ga_fitness import NOTHING, Feature, Guards, Pool
 from .sample import Family, Sample
 
 _CHANCE_OF_A_FEATURE = 1e-9
-_CHANCE_OF_A_SOURCE = 1e-7
+_CHANCE_OF_A_SOURCE = (1e-4, 3e-5, 1e-5, 1e-6, 1e-7)
 _LEAST_BITS = 8.0  # a relation that one packet in 256 satisfies by chance is none
 
 
@@ -211,7 +211,7 @@ def _family(sample: Sample, tree: Value, feature: Feature, settings: Settings) -
         return None
     if relation in (TRUE, FALSE) or not fields_of(relation):
         return None
-    bits = -math.log2(chance_rate(relation))
+    bits = abs(math.log2(chance_rate(relation)))
     guarded = settings.guards.defaults
     if guarded and bits < _LEAST_BITS:
         return None
@@ -234,15 +234,23 @@ def _family(sample: Sample, tree: Value, feature: Feature, settings: Settings) -
 
 
 def _carries(hits: np.ndarray, rows: np.ndarray, bits: float) -> np.ndarray:
-    """Sources whose hits are too many for chance; where chance has no say (window constants), half of the packets."""
+    """Sources whose hits are too many for chance; where chance has no say (window constants), half of the packets.
+
+    The limit is as wide as it may be: chance gives it to at most one in 200 of the sources that pass. So a source
+    that sent one packet can carry a 16-bit relation when many others do.
+    """
     if bits < _LEAST_BITS:
         half: np.ndarray = 2 * hits >= np.maximum(rows, 1)
         return half
     expected = np.maximum(rows, 1) * 2.0**-bits
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tail = hits * (1 + np.log(expected / np.maximum(hits, 1)))
-    beyond: np.ndarray = (hits > 0) & (tail < math.log(_CHANCE_OF_A_SOURCE))
-    return beyond
+    # P(at least so many) by Chernoff's bound; for one hit simply the expected number.
+    tail = np.exp(hits * (1 + np.log(expected / np.maximum(hits, 1))))
+    tail = np.where(hits == 1, expected, np.where(hits > 1, tail, 1.0))
+    for limit in _CHANCE_OF_A_SOURCE:
+        passed: np.ndarray = tail < limit
+        if len(rows) * limit * 200 <= passed.sum():
+            break
+    return passed
 
 
 def _varied(

@@ -29,6 +29,8 @@ from andon.records.expression.program import compile_value
 
 from .sample import Sample
 
+# A value in one of these alone is a default, a service or a place on the network, not a scanner's mark.
+_NO_MARK = DEFAULTED | {"ip.src", "ip.dst"}
 _TOP = 8  # most frequent values that are looked at
 
 
@@ -39,7 +41,7 @@ class Guards:
     ``least_values``: f takes at least so many values in the sample. ``minimal``: no word of f is constant on more
     than 80 % of the sources that match (then the word is the feature, not f). ``permuted``: h(v) is also held against
     its count after every column was shuffled by itself, which is what f = v does without any relation.
-    ``defaults``: functions of one field that systems or services fill by default are no features.
+    ``defaults``: a function of one field that systems or services fill by default, or of one address, is no feature.
     """
 
     least_values: int = 2000
@@ -118,8 +120,8 @@ def tally(values, starts, keys, counts, top_values, top_counts):  # type: ignore
     classes = np.zeros(256, np.int64)
     above = np.int64(0)
     above_sum = np.int64(0)
-    for at in range(len(keys)):
-        c = counts[at]
+    for slot in range(len(keys)):
+        c = counts[slot]
         if c == 0:
             continue
         if c < 256:
@@ -127,16 +129,16 @@ def tally(values, starts, keys, counts, top_values, top_counts):  # type: ignore
         else:
             above += 1
             above_sum += c
-        if c > top_counts[-1] or (c == top_counts[-1] and keys[at] < top_values[-1]):
+        if c > top_counts[-1] or (c == top_counts[-1] and keys[slot] < top_values[-1]):
             k = len(top_counts) - 1
             while k > 0 and (
-                c > top_counts[k - 1] or (c == top_counts[k - 1] and keys[at] < top_values[k - 1])
+                c > top_counts[k - 1] or (c == top_counts[k - 1] and keys[slot] < top_values[k - 1])
             ):
                 top_counts[k] = top_counts[k - 1]
                 top_values[k] = top_values[k - 1]
                 k -= 1
             top_counts[k] = c
-            top_values[k] = keys[at]
+            top_values[k] = keys[slot]
     wanted = max(np.int64(1), distinct * 9 // 10)
     left: Any = wanted
     total = 0.0
@@ -195,7 +197,7 @@ class Pool:
         guards = self.guards
         if not names or not self.sources:
             return NOTHING
-        if guards.defaults and len(names) == 1 and names <= DEFAULTED:
+        if guards.defaults and len(names) == 1 and names <= _NO_MARK:
             return NOTHING
         self.evaluations += 1
         code = compile_value(tree)

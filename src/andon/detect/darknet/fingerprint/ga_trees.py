@@ -53,7 +53,8 @@ def grow(rng: random.Random, depth: int, full: bool) -> Value:
 
 def first_population(rng: random.Random, size: int) -> list[Value]:
     """Ramped half-and-half: depths 1 to 4, half of the trees full; the bare words come first."""
-    made: list[Value] = [*map(Field, WORDS)][:size]
+    made: list[Value] = []
+    made.extend(Field(word) for word in WORDS[:size])
     while len(made) < size:
         tree = grow(rng, 1 + len(made) % 4, full=len(made) % 2 == 0)
         if fits(tree):

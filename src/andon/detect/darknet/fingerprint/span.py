@@ -51,12 +51,22 @@ def _reduce(basis: Any, size: Any, v0: Any, v1: Any) -> Any:
 
 @njit(cache=True, nogil=True)
 def span(
-    fields: Any, starts: Any, unit_rows: Any, units: Any, target: Any, depth: Any, added: Any, masks: Any, ranks: Any
+    fields: Any,
+    starts: Any,
+    unit_rows: Any,
+    units: Any,
+    target: Any,
+    depth: Any,
+    added: Any,
+    masks: Any,
+    ranks: Any,
+    varying: Any,
 ) -> None:
     """For every unit and every node of the tree of sets: mask of target bits that vary and lie in the span.
 
     ``depth``, ``added``: node i adds field ``added[i]`` at depth ``depth[i]`` (depth-first order). ``masks``
-    (units, nodes) uint32 and ``ranks`` (units, nodes) int32 are filled; a rank of -1 means not tried.
+    (units, nodes) uint32, ``ranks`` (units, nodes) int32 (-1: not tried) and ``varying`` (units) uint32, the target's
+    bits that vary, are filled.
     """
     nodes = len(depth)
     planes = np.zeros((fields.shape[0], 32, 2), np.uint64)
@@ -76,6 +86,7 @@ def span(
         for b in range(32):
             if planes[target, b, 0] | planes[target, b, 1]:
                 varies |= np.uint32(1) << np.uint32(b)
+        varying[at] = varies
         skip = 99
         for i in range(nodes):
             ranks[at, i] = -1

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .sample import Sample
+from .verify import Rows
 
 MOST_ROWS = 128
 
@@ -24,6 +25,17 @@ class Units:
     source: np.ndarray
     starts: np.ndarray
     rows: np.ndarray
+
+    @classmethod
+    def none(cls) -> Units:
+        """No units."""
+        return cls(np.zeros(0, np.int64), np.zeros(1, np.int64), np.zeros(0, np.int64))
+
+    def chosen(self, which: np.ndarray) -> Units:
+        """The given units alone."""
+        parts = [self.rows[self.starts[u] : self.starts[u + 1]] for u in which.tolist()]
+        rows = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        return Units(self.source[which], np.r_[0, np.cumsum(self.sizes[which])], rows)
 
     @property
     def sizes(self) -> np.ndarray:
@@ -46,12 +58,12 @@ def fresh_rows(sample: Sample) -> np.ndarray:
     return first
 
 
-def make_units(sample: Sample, rows: np.ndarray, least: int) -> Units:
+def make_units(packets: Rows, rows: np.ndarray, least: int) -> Units:
     """All units with at least ``least`` rows, made of ``rows`` (ascending indices)."""
-    source = sample.of_row[rows].astype(np.int64)
-    ttl = sample.columns["ttl"][rows].astype(np.int64)
-    length = sample.columns["ip_len"][rows].astype(np.int64) & 0xFF
-    window = sample.columns["tcp_window"][rows].astype(np.int64)
+    source = packets.source[rows]
+    ttl = packets.columns["ttl"][rows].astype(np.int64)
+    length = packets.columns["ip_len"][rows].astype(np.int64) & 0xFF
+    window = packets.columns["tcp_window"][rows].astype(np.int64)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     seen: set[tuple[int, int, int]] = set()
     for key in (
@@ -62,7 +74,9 @@ def make_units(sample: Sample, rows: np.ndarray, least: int) -> Units:
     ):
         order = np.argsort(key, kind="stable")
         ordered = key[order]
-        first = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(order) else np.zeros(0, np.int64)
+        first = (
+            np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(order) else np.zeros(0, np.int64)
+        )
         sizes = np.diff(np.r_[first, len(order)])
         for begin, size in zip(first[sizes >= least].tolist(), sizes[sizes >= least].tolist(), strict=True):
             mine = order[begin : begin + size]
@@ -71,7 +85,7 @@ def make_units(sample: Sample, rows: np.ndarray, least: int) -> Units:
                 seen.add(mark)
                 parts.append((source[mine[:1]], np.array([min(size, MOST_ROWS)]), rows[mine[:MOST_ROWS]]))
     if not parts:
-        return Units(np.zeros(0, np.int64), np.zeros(1, np.int64), np.zeros(0, np.int64))
+        return Units.none()
     return Units(
         np.concatenate([p[0] for p in parts]),
         np.r_[0, np.cumsum(np.concatenate([p[1] for p in parts]))],

@@ -7,20 +7,24 @@ without compiling anything, and it has a text in the language of ``records.expre
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numba import njit
 
-from .sample import Sample
 
-DST, SEQ, ACK, ID, SPORT, DPORT, WINDOW, SRC = range(8)
+DST, SEQ, ACK, ID, SPORT, DPORT, WINDOW, SRC, SEQ_LOW, SEQ_HIGH = range(10)
+PAIRS: Final = tuple(range(10, 16))
 NAMES: Final = (
     "ip.dst", "tcp.seq", "tcp.ack", "ip.id", "tcp.srcport", "tcp.dstport", "tcp.window", "ip.src",
+    "lo16(tcp.seq)", "hi16(tcp.seq)",
+    "(ip.dst ^ tcp.srcport)", "(ip.dst ^ tcp.dstport)", "(ip.dst ^ (tcp.srcport << 16))",
+    "(ip.dst ^ (tcp.dstport << 16))", "(ip.dst ^ tcp.seq)", "(ip.dst ^ ip.id)",
 )  # fmt: skip
-BITS: Final = (32, 32, 32, 16, 16, 16, 16, 32)
-_COLUMNS: Final = ("dst", "tcp_seq", "tcp_ack", "ip_id", "src_port", "dst_port", "tcp_window")
+BITS: Final = (32, 32, 32, 16, 16, 16, 16, 32, 16, 16, 32, 32, 32, 32, 32, 32)
+_COLUMNS: Final = ("dst", "tcp_seq", "tcp_ack", "ip_id", "src_port", "dst_port", "tcp_window", "src")
 
 PLAIN, ROTL, SHR, SHL, SWAP, LOW, ROTL_LOW, ROTL_HIGH, ROTL_LOW_UP, ROTL_HIGH_UP = range(10)
 
@@ -122,10 +126,30 @@ def words_of(field: int) -> list[Word]:
     return made
 
 
-def fields_matrix(sample: Sample, rows: np.ndarray) -> np.ndarray:
-    """(8, rows) uint32: the fields of the given rows, in the order of ``NAMES``."""
-    out = np.empty((8, len(rows)), np.uint32)
+def word_values(word: Word, values: np.ndarray) -> np.ndarray:
+    """The word of every value (uint32)."""
+    return np.array([word_of(word.op, word.n, x) for x in values.astype(np.uint32)], np.uint32)
+
+
+def fields_matrix(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(10, rows) uint32: the fields in the order of ``NAMES``, of packet-record columns."""
+    out = np.empty((SEQ_HIGH + 1, len(columns["src"])), np.uint32)
     for number, name in enumerate(_COLUMNS):
-        out[number] = sample.columns[name][rows]
-    out[SRC] = sample.src[sample.of_row[rows]]
+        out[number] = columns[name]
+    out[SEQ_LOW] = out[SEQ] & np.uint32(0xFFFF)
+    out[SEQ_HIGH] = out[SEQ] >> np.uint32(16)
     return out
+
+
+def with_pairs(fields: np.ndarray) -> np.ndarray:
+    """The matrix with the exclusive-ors of two fields appended, for rows few enough that it may be copied."""
+    dst, up = fields[DST], np.uint32(16)
+    made = (
+        dst ^ fields[SPORT],
+        dst ^ fields[DPORT],
+        dst ^ fields[SPORT] << up,
+        dst ^ fields[DPORT] << up,
+        dst ^ fields[SEQ],
+        dst ^ fields[ID],
+    )
+    return np.concatenate([fields, np.stack(made)])

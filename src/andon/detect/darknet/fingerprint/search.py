@@ -1,0 +1,138 @@
+"""The state of a search, and the one way in which a candidate becomes a family.
+
+Layers propose candidates; `Search.consider` verifies them on every open row, refuses what is a by-product of
+something else, takes the best, and closes its rows, so that what is left shows the next relation (peeling). A source
+may so end in several families.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .candidate import Candidate, values
+from .sample import COLUMNS, Sample
+from .units import Units, fresh_rows, make_units
+from .verify import Rows, Verified, is_trace, pure, verify
+from .words import SRC, fields_matrix, word_values, words_of
+
+LEAST_BITS = 8.0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """``seconds``: CPU for the whole search, after which layers are left out; ``min_sources``: a family's smallest
+    number of sources; ``votes``: sources that must agree before a layer proposes what it read off single sources."""
+
+    seconds: float = 60.0
+    min_sources: int = 20
+    votes: int = 3
+
+
+class Search:
+    """Rows, which of them are still open, units of these, families found.
+
+    ``skip``: target fields that layers leave out; ``within``: while a family is searched for a second relation, the
+    first (then only what nearly all rows satisfy is taken).
+    """
+
+    def __init__(self, sample: Sample, budget: Budget) -> None:
+        self.sample, self.budget = sample, budget
+        self.kept = fresh_rows(sample)
+        source = sample.of_row[self.kept].astype(np.int64)
+        columns = {name: np.ascontiguousarray(sample.columns[name][self.kept]) for name in COLUMNS}
+        columns["src"] = sample.src[source]
+        columns["layers"] = np.full(len(self.kept), 5, np.uint8)
+        columns["tcp_flags"] = np.full(len(self.kept), 2, np.uint8)
+        self.rows = Rows.of(columns, source, len(sample.src))
+        self.fields = fields_matrix(columns)
+        self.open = np.ones(len(self.kept), np.bool_)
+        self.found: list[Verified] = []
+        self.units = Units.none()
+        self.refused: set[str] = set()
+        self.left_out: list[str] = []
+        self.skip: frozenset[int] = frozenset()
+        self.within: Verified | None = None
+        key = source << 16 | columns["ttl"].astype(np.int64) << 8 | columns["ip_len"].astype(np.int64) & 0xFF
+        _, self.voice = np.unique(key, return_inverse=True)
+
+    def refresh(self, least: int = 4) -> None:
+        """Make units of what is open."""
+        self.units = make_units(self.rows, np.flatnonzero(self.open), least)
+
+    def open_units(self, least: int) -> np.ndarray:
+        """Units of at least ``least`` rows, four fifths of which are still open."""
+        sizes = self.units.sizes
+        if not len(sizes):
+            return np.zeros(0, np.int64)
+        free = np.add.reduceat(self.open[self.units.rows].astype(np.int64), self.units.starts[:-1])
+        return np.flatnonzero((sizes >= least) & (free * 10 >= sizes * 8))
+
+    def heavy(self, least: int, most: int) -> np.ndarray:
+        """The ``most`` largest open units."""
+        which = self.open_units(least)
+        if len(which) > most:
+            which = which[np.argsort(-self.units.sizes[which], kind="stable")][:most]
+        return which
+
+    def unit(self, number: int) -> np.ndarray:
+        """Rows of a unit."""
+        return self.units.rows[self.units.starts[number] : self.units.starts[number + 1]]
+
+    def consider(self, candidates: list[Candidate]) -> bool:
+        """Take the best of the candidates that hold, if any does; True then, and its rows are closed."""
+        best: Verified | None = None
+        for candidate in candidates:
+            key = candidate.residue
+            if key in self.refused:
+                continue
+            fit = [
+                one
+                for one in verify(self.rows, candidate, self.budget.min_sources, self.open)
+                if self._holds(one)
+            ]
+            if not fit:
+                self.refused.add(key)
+            for one in fit:
+                if best is None or one.worth > 1.02 * best.worth:
+                    best = one
+        if best is None:
+            return False
+        best = self._with_source(best)
+        self.found.append(best)
+        self.open &= ~best.rows
+        return True
+
+    def _holds(self, one: Verified) -> bool:
+        if one.bits < LEAST_BITS:
+            return False
+        if self.within is not None and one.rows.sum() < 0.9 * self.open.sum():
+            return False
+        return pure(self.rows, one, self.voice, self.open) and not is_trace(self.rows, one)
+
+    def _with_source(self, found: Verified) -> Verified:
+        """A session relation whose key is made of the source's address is a global one."""
+        if found.scope != "session":
+            return found
+        at = np.flatnonzero(found.rows)
+        source = self.rows.source[at]
+        first = at[np.r_[True, source[1:] != source[:-1]]]
+        c = found.candidate
+        key = values(c.residue, {name: column[first] for name, column in self.rows.columns.items()})
+        src = self.rows.columns["src"][first]
+        for word in words_of(SRC):
+            mine = word_values(word, src)
+            rest = ((key ^ mine) if c.op == "^" else (key - mine)) & np.uint32(c.mask)
+            if int(np.unique(rest, return_counts=True)[1].max()) * 2 < len(rest):
+                continue
+            right = f"({c.right}) {'^' if c.op == '^' else '+'} {word}"
+            made = verify(
+                self.rows,
+                replace(c, right=right, cost=c.cost + word.cost),
+                self.budget.min_sources,
+                self.open,
+            )
+            if made and made[0].scope == "global" and 2 * len(made[0].sources) > len(found.sources):
+                return made[0]
+        return found

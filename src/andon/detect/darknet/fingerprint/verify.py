@@ -1,0 +1,253 @@
+"""What a candidate is worth: counted over every row of every source.
+
+One pass gives each row's residue. A residue that rows of many sources share is the constant of a global relation; a
+residue that repeats within a source is a session key. Hits are counted, not shares, so that foreign packets and
+several infections behind one address do no harm. Rows that repeat the left side's value count once: a source whose
+sequence number never changes shows nothing by repeating it.
+
+Evidence of a source, in bits: h hits of r bits each among n rows are worth h r - log2 C(n, h); one hit less in a
+session, whose key is not known beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import lgamma, log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from andon.records.expression import Expression, chance_rate
+
+from .candidate import Candidate, values
+
+GLOBAL_BITS = 24.0  # evidence for one more source of a relation that many others have shown
+SESSION_BITS = 40.0
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A candidate with its constant: rows (bool, one per row searched) and sources (indices) that carry it."""
+
+    candidate: Candidate
+    expression: Expression
+    scope: str
+    constant: int
+    rows: np.ndarray
+    sources: np.ndarray
+    bits: float
+    strength: int
+
+    @property
+    def worth(self) -> float:
+        """For choosing between candidates: rows times bits, a global relation before a session's."""
+        return self.strength * min(self.bits, 32.0) * (2.0 if self.scope == "global" else 1.0)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that are searched: packet-record columns, the source of each (ascending), source sizes."""
+
+    columns: Mapping[str, NDArray[Any]]
+    source: np.ndarray
+    sizes: np.ndarray
+
+    @classmethod
+    def of(cls, columns: Mapping[str, NDArray[Any]], source: np.ndarray, sources: int) -> Rows:
+        return cls(columns, source, np.bincount(source, minlength=sources))
+
+
+_LOG_FACTORIAL = np.array([lgamma(i + 1) / log(2) for i in range(4097)])
+
+
+def log2_choose(n: np.ndarray, h: np.ndarray) -> np.ndarray:
+    """log2 of the binomial coefficient; large n are cut, which only lowers what is subtracted by little."""
+    n = np.minimum(n, 4096)
+    h = np.minimum(h, n)
+    found: np.ndarray = _LOG_FACTORIAL[n] - _LOG_FACTORIAL[h] - _LOG_FACTORIAL[n - h]
+    return found
+
+
+def verify(rows: Rows, candidate: Candidate, least: int, worth: np.ndarray | None = None) -> list[Verified]:
+    """All constants (or the session key) with which at least ``least`` sources carry the candidate.
+
+    ``worth`` (bool per row): rows that count; others are taken already.
+    """
+    use = np.arange(len(rows.source)) if worth is None else np.flatnonzero(worth)
+    if len(use) < least:
+        return []
+    columns = (
+        {name: column[use] for name, column in rows.columns.items()} if worth is not None else rows.columns
+    )
+    source = rows.source[use]
+    residue = values(candidate.residue, columns)
+    left = _left(candidate, columns, len(use))
+    counted = Counted.of(source, residue, left)
+    sizes = np.bincount(source, minlength=len(rows.sizes))
+    found = _constants(rows, candidate, use, counted, sizes, residue, least)
+    if candidate.right:
+        session = _session(rows, candidate, use, counted, sizes, residue, least)
+        found += [session] if session is not None else []
+    return found
+
+
+def _left(candidate: Candidate, columns: Mapping[str, NDArray[Any]], rows: int) -> np.ndarray:
+    """What must vary for a row to count: the target, without bits outside the mask if it is compared as it stands."""
+    if not candidate.right:
+        return np.arange(rows, dtype=np.uint32)
+    target = values(candidate.target, columns)
+    return target & np.uint32(candidate.mask) if candidate.left == candidate.target else target
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Pairs (source, residue) that occur, ``hits``: distinct left values, ``varied``: bits of left that varied."""
+
+    source: np.ndarray
+    residue: np.ndarray
+    hits: np.ndarray
+    varied: np.ndarray
+    of_row: np.ndarray
+    rows: np.ndarray
+    left: np.ndarray
+
+    @classmethod
+    def of(cls, source: np.ndarray, residue: np.ndarray, left: np.ndarray) -> Counted:
+        pair = source.astype(np.uint64) << np.uint64(32) | residue.astype(np.uint64)
+        order = np.argsort(pair, kind="stable")
+        ordered = pair[order]
+        new = np.r_[True, ordered[1:] != ordered[:-1]]
+        group = np.cumsum(new) - 1
+        mine = left[order]
+        base = mine[np.flatnonzero(new)]
+        change = mine ^ base[group]
+        varied = np.bitwise_or.reduceat(change, np.flatnonzero(new))
+        # Distinct left values: exact by sorting only where a group has several rows.
+        sizes = np.bincount(group)
+        hits = np.ones(len(sizes), np.int64)
+        several = sizes[group] > 1
+        if several.any():
+            key = group[several].astype(np.uint64) << np.uint64(32) | mine[several].astype(np.uint64)
+            hits_of = np.bincount((np.unique(key) >> np.uint64(32)).astype(np.int64), minlength=len(sizes))
+            hits = np.maximum(hits_of, 1)
+        of_row = np.empty(len(pair), np.int64)
+        of_row[order] = group
+        first = np.flatnonzero(new)
+        return cls(
+            (ordered[first] >> np.uint64(32)).astype(np.int64), ordered[first].astype(np.uint32), hits, varied, of_row,
+            sizes, base,
+        )  # fmt: skip
+
+
+def _constants(
+    rows: Rows, candidate: Candidate, use: np.ndarray, counted: Counted, sizes: np.ndarray, residue: np.ndarray, least: int
+) -> list[Verified]:  # fmt: skip
+    width = candidate.mask.bit_count()
+    evidence = counted.hits * width - log2_choose(sizes[counted.source], counted.hits)
+    strong = evidence >= GLOBAL_BITS
+    still = np.zeros(len(strong), np.bool_)
+    if width >= 12 and candidate.right:
+        # A sender whose fields are all constant shows one value; senders with different values that agree in the
+        # residue show the relation together.
+        still = ~strong & (counted.rows >= 3) & (counted.rows * 2 >= sizes[counted.source])
+        strong = strong | still
+    shared, count = np.unique(counted.residue[strong], return_counts=True)
+    made: list[Verified] = []
+    if not len(shared):
+        return made
+    everywhere = count.sum() / max(2.0**width, len(shared))  # near-minimum level
+    for at in np.flatnonzero(count >= max(least, 8 * everywhere)).tolist():
+        constant = int(shared[at])
+        expression = candidate.expression(constant)
+        rate = chance_rate(expression)
+        if rate > 2.0**-6:
+            continue
+        bits = -np.log2(rate)
+        groups = np.flatnonzero(counted.residue == constant)
+        worth = counted.hits[groups] * bits - log2_choose(sizes[counted.source[groups]], counted.hits[groups])
+        groups = groups[(worth >= GLOBAL_BITS) | still[groups]]
+        if len(groups) < least:
+            continue
+        if still[groups].any() and 2 * len(np.unique(counted.left[groups])) < len(groups):
+            groups = groups[~still[groups]]
+            if len(groups) < least:
+                continue
+        hit = np.zeros(len(rows.source), np.bool_)
+        hit[use] = residue == constant
+        strength = int(counted.hits[groups].sum())
+        made.append(
+            Verified(
+                candidate,
+                expression,
+                "global",
+                constant,
+                hit,
+                np.sort(counted.source[groups]),
+                bits,
+                strength,
+            )
+        )
+    return sorted(made, key=lambda v: -v.strength)
+
+
+def _session(
+    rows: Rows, candidate: Candidate, use: np.ndarray, counted: Counted, sizes: np.ndarray, residue: np.ndarray, least: int
+) -> Verified | None:  # fmt: skip
+    varied = np.minimum(np.bitwise_count(counted.varied), candidate.mask.bit_count()).astype(np.int64)
+    evidence = (counted.hits - 1) * varied - log2_choose(sizes[counted.source], counted.hits)
+    strong = (evidence >= SESSION_BITS) & (counted.hits >= 3)
+    sources = np.unique(counted.source[strong])
+    if len(sources) < least:
+        return None
+    expression = candidate.expression(None)
+    hit = np.zeros(len(rows.source), np.bool_)
+    hit[use] = strong[counted.of_row]
+    bits = float(candidate.mask.bit_count())
+    return Verified(candidate, expression, "session", 0, hit, sources, bits, int(counted.hits[strong].sum()))
+
+
+def pure(rows: Rows, found: Verified, voice: np.ndarray, worth: np.ndarray) -> bool:
+    """Whether the relation is what its senders do, not what some of their packets do by the way.
+
+    ``voice`` numbers, per row, what one program sends (source, TTL, length). Of the voices with four packets or more
+    that carry the relation, the median must carry it in half of its rows: a sum that agrees whenever some bits
+    happen to be zero does so in few.
+    """
+    total = np.bincount(voice[worth], minlength=int(voice.max()) + 1)
+    hits = np.bincount(voice[found.rows], minlength=len(total))
+    of_source = np.zeros(len(rows.sizes), np.bool_)
+    of_source[found.sources] = True
+    source_of = np.zeros(len(total), np.int64)
+    source_of[voice] = rows.source
+    mine = np.flatnonzero((hits >= 1) & (total >= 4) & of_source[source_of])
+    if len(mine) < 5:
+        return True
+    return float(np.median(hits[mine] / total[mine])) >= 0.5
+
+
+def is_trace(rows: Rows, found: Verified) -> bool:
+    """Whether free bits beside the mask follow the relation more often than not: a sum's low bits, say, of which only
+    the carries are missing. Then the mask is not the sender's but ours."""
+    c = found.candidate
+    if c.op != "^" or not c.right or c.mask in (0xFFFF, 0xFFFFFFFF):
+        return False
+    at = np.flatnonzero(found.rows)
+    if len(at) < 64:
+        return False
+    columns = {name: column[at] for name, column in rows.columns.items()}
+    left, right = values(c.left, columns), values(c.right, columns)
+    same = rows.source[at][1:] == rows.source[at][:-1]
+    d_left, d_right = (left[1:] ^ left[:-1])[same], (right[1:] ^ right[:-1])[same]
+    n = len(d_left)
+    for bit in range(32):
+        if c.mask >> bit & 1:
+            continue
+        x, y = d_left >> np.uint32(bit) & 1, d_right >> np.uint32(bit) & 1
+        if not (0.2 < x.mean() < 0.8 and 0.2 < y.mean() < 0.8):
+            continue
+        agree = abs(float((x == y).mean()) - 0.5)
+        if agree > 0.04 and agree * 2 * n**0.5 > 5:
+            return True
+    return False

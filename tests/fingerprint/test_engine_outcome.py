@@ -1,0 +1,248 @@
+"""The engine: what it says of families, of addresses with several, and what it remembers."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pyarrow as pa
+import pytest
+from engine_traffic import DAY, addresses, batches, conclude, engine, keyed, mirai, syn
+
+from andon.detect.darknet.fingerprint.carry import FORGET, MOST, Families
+from andon.detect.darknet.fingerprint.engine import FingerprintEngine
+from andon.observe import read
+from andon.records.contract import Site
+from andon.records.expression import NotExpressible, parse, to_bpf
+from andon.run.contract import check_engine
+from andon.sketch.state import StateError
+
+SCHEMA = json.loads(files("andon.records").joinpath("finding.schema.json").read_text())
+MIRAI, KEYED = "tcp.seq == ip.dst", "tcp.seq == ip.dst ^ key32"
+TOOLS = pa.schema(
+    [("src", pa.uint32()), ("tool", pa.string()), ("packets", pa.int64()), ("confidence", pa.float64())]
+)
+
+
+def a_day(seed: int = 1, bots: int = 60, noise: int = 300) -> list[pa.RecordBatch]:
+    rng = np.random.default_rng(seed)
+    return batches(
+        mirai(syn(rng, addresses(1 << 24, bots), 12)),
+        keyed(syn(rng, addresses(50 << 24, 30), 10), rng),
+        syn(rng, addresses(100 << 24, noise), 5),
+    )
+
+
+def test_the_engine_keeps_the_contract_with_a_stand_in_search() -> None:
+    outcome = check_engine(engine(MIRAI, KEYED), a_day())
+    assert [f.kind for f in outcome.findings] == ["scanner-fingerprint"] * 2
+
+
+@pytest.mark.parametrize(
+    "name", ["zmap_syn80_10k.pcap", "synflood_spoofed.pcap", "masscan_tcp_0_1000_vlan.pcap"]
+)
+def test_the_engine_keeps_the_contract_on_real_captures(andon_data: Path, name: str) -> None:
+    made = engine("tcp.seq & 0xffff == 0", "ip.id == 54321")
+    check_engine(made, list(read(andon_data / "darknet-data" / "captures" / name, columns=made.columns)))
+
+
+def test_a_family_is_reported_with_its_figures_and_checks_and_follows_the_schema() -> None:
+    outcome = conclude(engine(MIRAI, KEYED), a_day())
+    mine, session = outcome.findings
+    for finding in outcome.findings:
+        jsonschema.validate(json.loads(finding.to_json()), SCHEMA)
+    assert mine.subject == ("fingerprint", MIRAI)
+    assert len(mine.entities) == mine.attributes["sources"] == 60
+    assert mine.count == 720
+    assert mine.attributes["proven_bits"]["ip.dst"] == {
+        "varied": "0xffff",
+        "never_varied": "0xffff0000",
+        "bits": 16,
+    }
+    assert "16 of 32 bits varied" in mine.statement
+    assert mine.attributes["precision"]["estimate"] == 1.0
+    assert mine.attributes["exact"] == {"relation": "tcp.flags & 0x3f == 2 and (tcp.seq == ip.dst)"}
+    (check,) = [item.check for item in mine.evidence if item.check]
+    assert to_bpf(parse(check.relation))
+    assert check.by_chance < 1e-3
+    assert session.attributes["scope"] == "session"
+    concrete = [item.check for item in session.evidence if item.check and item.check.tool == "tcpdump"]
+    assert len(concrete) == 5
+    for check in concrete:
+        assert "key" not in check.relation
+        to_bpf(parse(check.relation))
+    (query,) = [item.check for item in session.evidence if item.check and item.check.tool == "duckdb"]
+    assert query.expression.startswith("WITH chosen AS (SELECT * FROM packets WHERE src IN (")
+    with pytest.raises(NotExpressible):
+        to_bpf(parse(query.relation))
+
+
+def test_twenty_sources_make_a_family_and_nineteen_do_not() -> None:
+    for bots, found in ((19, 0), (20, 1)):
+        assert len(conclude(engine(MIRAI), a_day(bots=bots)).findings) == found
+
+
+def test_ports_and_packets_are_scaled_up_to_the_whole_day() -> None:
+    rng = np.random.default_rng(3)
+    loud = mirai(syn(rng, addresses(1 << 24, 25), 2000))
+    loud["dst_port"] = np.where(rng.random(len(loud["ts"])) < 0.9, 23, 2323).astype(np.uint16)
+    (finding,) = conclude(engine(MIRAI), batches(loud, rows=10_000)).findings
+    assert finding.count == 50_000
+    shares = {p["port"]: p["share"] for p in finding.attributes["ports"]}
+    assert abs(shares[23] - 0.9) < 0.03
+
+
+def test_a_family_of_yesterday_is_known_today_by_fewer_sources_and_without_search() -> None:
+    first = conclude(engine(MIRAI), a_day(1))
+    blind = engine()  # its search finds nothing
+    later = conclude(blind, a_day(2, bots=5), Families.from_bytes(first.carry.to_bytes()), day=3)
+    (finding,) = later.findings
+    assert finding.series == first.findings[0].series
+    assert finding.id != first.findings[0].id
+    assert len(finding.entities) == 5
+    families = later.tables["families"]
+    assert (families["layer"].to_pylist(), families["spans"].to_pylist()) == (["carried"], [2])
+    assert families["born"].cast(pa.int64()).to_pylist() == [0]
+    assert not conclude(blind, a_day(2, bots=5)).findings
+
+
+def test_one_source_that_satisfies_a_carried_relation_by_chance_is_no_family() -> None:
+    carry = conclude(engine(MIRAI), a_day(1)).carry
+    assert not conclude(engine(), a_day(2, bots=1), carry, day=1).findings
+
+
+def test_conclude_leaves_the_carry_of_yesterday_alone() -> None:
+    carry = conclude(engine(MIRAI), a_day(1)).carry
+    before = carry.to_bytes()
+    conclude(engine(MIRAI), a_day(2), carry, day=1)
+    assert carry.to_bytes() == before
+
+
+def test_what_is_not_seen_for_long_is_forgotten_and_the_carry_is_bounded() -> None:
+    carry = Families()
+    for n in range(MOST + 50):
+        carry.see(f"ip.id == {n}", "global", "scanner-fingerprint", n, 20, 20)
+    assert carry.forget(MOST + 50) == 50
+    assert len(carry) == MOST
+    assert carry.forget(FORGET + 100) == 50  # those last seen in the first 100 ns
+    with pytest.raises(StateError):
+        Families.from_bytes(b"nonsense")
+
+
+def test_two_programs_on_one_address_are_several_infections_and_two_marks_of_one_program_are_not() -> None:
+    rng = np.random.default_rng(7)
+    both = addresses(1 << 24, 10)
+    zmap = syn(rng, np.r_[both, addresses(9 << 24, 30)], 10)
+    zmap["ip_id"][:] = 54321
+    apart = batches(mirai(syn(rng, np.r_[both, addresses(5 << 24, 30)], 10)), zmap)
+    found = [
+        f for f in conclude(engine(MIRAI, "ip.id == 54321"), apart).findings if f.kind == "multiple-infection"
+    ]
+    assert len(found) == 1
+    assert {int(np.uint32(a)) for a in both} == {_number(e.value) for e in found[0].entities}
+    jsonschema.validate(json.loads(found[0].to_json()), SCHEMA)
+    one = mirai(syn(rng, addresses(5 << 24, 30), 10))
+    one["ip_id"][:] = 54321
+    kinds = {f.kind for f in conclude(engine(MIRAI, "ip.id == 54321"), batches(one)).findings}
+    assert kinds == {"scanner-fingerprint"}
+
+
+def test_a_family_that_is_a_known_tool_says_so_and_is_not_counted_as_several() -> None:
+    sources = addresses(1 << 24, 60)
+    tools = pa.table([sources, ["mirai"] * 60, np.full(60, 12), np.full(60, 0.99)], schema=TOOLS)
+    finding, *others = conclude(engine(MIRAI), a_day(), tools=tools).findings
+    assert finding.attributes["known_as"] == "mirai"
+    assert finding.severity == "low"
+    assert not others
+
+
+def test_coverage_adds_up() -> None:
+    sources = addresses(100 << 24, 40)  # noise that the tools engine names
+    tools = pa.table([sources, ["hajime"] * 40, np.full(40, 2), np.full(40, 0.6)], schema=TOOLS)
+    (row,) = conclude(engine(MIRAI, KEYED), a_day(), tools=tools).tables["coverage"].to_pylist()
+    assert (row["sources"], row["with_fingerprint_sources"], row["with_tool_only_sources"]) == (390, 90, 40)
+    assert row["without_sources"] == 260
+    assert row["with_fingerprint_packets"] == 720 + 300
+    assert row["with_tool_only_packets"] == 80
+    assert row["packets"] == 720 + 300 + 1500
+    assert row["without_packets"] == 1500 - 80
+
+
+def test_constants_that_systems_set_by_default_are_no_fingerprint() -> None:
+    rng = np.random.default_rng(2)
+    linux = syn(rng, addresses(1 << 24, 40), 6)
+    linux["tcp_window"][:] = 64240
+    made = engine()
+    made.search = lambda sample, seconds, prefixes: _constant(sample, "tcp.window == 64240")  # type: ignore[assignment]
+    (finding,) = conclude(made, batches(linux)).findings
+    assert finding.kind == "stack-default"
+    assert finding.severity == "informational"
+
+
+def test_made_up_senders_are_called_so() -> None:
+    rng = np.random.default_rng(6)
+    flood = syn(rng, rng.integers(1, 1 << 32, 3000), 1)
+    flood["tcp_seq"] &= np.uint32(0xFFFF0000)
+    flood["tcp_window"][:] = 512
+    flood["dst"][:] = 0x0A000001
+    made = engine()
+    relation = "tcp.seq & 0xffff == 0"
+    made.search = lambda sample, seconds, prefixes: _constant(sample, relation)  # type: ignore[assignment]
+    outcome = conclude(made, batches(flood))
+    (finding,) = outcome.findings
+    assert finding.attributes["spoofed"]
+    assert "made up" in finding.title
+    assert outcome.tables["coverage"]["made_up_sources"].to_pylist() == [len(finding.entities)]
+
+
+def test_a_session_relation_does_not_take_the_sources_of_a_global_one() -> None:
+    """Whatever satisfies tcp.seq == ip.dst also has one key for tcp.seq == ip.dst ^ key32."""
+    outcome = conclude(engine(KEYED, MIRAI), a_day())
+    counts = {f.subject[1]: len(f.entities) for f in outcome.findings}
+    assert counts == {MIRAI: 60, KEYED: 30}
+
+
+def test_a_small_budget_searches_fewer_packets_and_says_so() -> None:
+    seen = []
+    made = engine(MIRAI, cpu_seconds=0.02)
+    inner = made.search
+
+    def counting(sample, seconds, prefixes):  # type: ignore[no-untyped-def]
+        seen.append(sample.rows)
+        return inner(sample, seconds, prefixes)
+
+    made.search = counting
+    outcome = conclude(made, a_day())
+    assert seen[0] <= 640
+    assert "only the earliest" in outcome.tables["coverage"]["left_out"].to_pylist()[0]
+
+
+@pytest.mark.parametrize("settings", [{"cpu_seconds": 0}, {"min_sources": 1}, {"cpu_seconds": -5}])
+def test_settings_out_of_range_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"darknet\.fingerprint"):
+        engine(**settings)
+
+
+def test_an_empty_day_has_no_findings_and_whole_tables() -> None:
+    made = FingerprintEngine(Site())
+    outcome = conclude(made, [])
+    assert not outcome.findings
+    assert {name: table.schema for name, table in outcome.tables.items()} == dict(made.publishes)
+    assert DAY > 0
+
+
+def _constant(sample, relation):  # type: ignore[no-untyped-def]
+    from andon.detect.darknet.fingerprint.engine import Found
+    from andon.detect.darknet.fingerprint.sample import Family
+    from andon.records.expression import chance_rate
+
+    bits = -np.log2(chance_rate(parse(relation)))
+    return Found((Family(relation, "global", np.arange(len(sample.src)), float(bits), "L0", {}),))
+
+
+def _number(dotted: str) -> int:
+    a, b, c, d = map(int, dotted.split("."))
+    return a << 24 | b << 16 | c << 8 | d
