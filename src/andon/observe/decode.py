@@ -193,7 +193,8 @@ def options(p: int, n: int) -> tuple[int, int]:
 @njit(cache=True, nogil=True)
 def decode(p: int, cap: int, wire: int, link: int, ts: int, row: int, arena: int, v6: int, full: int) -> int:
     """Write one frame into row ``row`` of the arenas; 0 if a row was written, else the reason's number."""
-    o, version, tags, vlan = network(p, cap, link)
+    found: tuple[int, int, int, int] = network(p, cap, link)
+    o, version, tags, vlan = found
     if version < 0:
         return -version
     src = 0

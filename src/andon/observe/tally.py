@@ -41,7 +41,8 @@ NAMES: Final = (
 @njit(cache=True, nogil=True)
 def _why(p: int, cap: int, link: int) -> int:
     """The reason for which a frame without an IP packet in it has none."""
-    o, version, _, _ = network(p, cap, link)
+    found: tuple[int, int, int, int] = network(p, cap, link)
+    o, version = found[0], found[1]
     if version < 0:
         return -version
     if cap < o + (20 if version == 4 else 40):

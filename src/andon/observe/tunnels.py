@@ -210,13 +210,14 @@ def _wifi(p: int, o: int, cap: int) -> tuple[int, int]:
 @njit(cache=True, nogil=True)
 def _frame_relay(p: int, cap: int) -> tuple[int, int]:
     """RFC 2427: a control byte 3 and an NLPID, or what Cisco does, an ethertype behind the address."""
-    if cap < 4:
+    at = 2
+    while at < 4 and at < cap and u8(p + at - 1) & 1 == 0:
+        at += 1
+    if cap < at + 2:
         return SHORT, 0
-    if u8(p + 2) != 3:
-        if be16(p + 2) == 0xAAAA:
-            return LLC, 2
-        return be16(p + 2), 4
-    at = 4 if u8(p + 3) == 0 else 3
+    if u8(p + at) != 3:
+        return be16(p + at), at + 2
+    at += 2 if u8(p + at + 1) == 0 else 1
     if cap < at + 1:
         return SHORT, 0
     nlpid = u8(p + at)
@@ -303,12 +304,16 @@ def link(p: int, cap: int, kind: int) -> tuple[int, int]:
     if kind == 117:
         # The header says its length, padded to four bytes.
         return (_family(u8(p + 1)), (u8(p) + 3) // 4 * 4) if cap >= 4 else (SHORT, 0)
+    inside: tuple[int, int]
     if kind == 239:
-        return _nflog(p, cap)
+        inside = _nflog(p, cap)
+        return inside
     if kind == 107:
-        return _frame_relay(p, cap)
+        inside = _frame_relay(p, cap)
+        return inside
     if kind == 105:
-        return _wifi(p, 0, cap)
+        inside = _wifi(p, 0, cap)
+        return inside
     if kind == 127:
         return _wifi(p, le16(p + 2), cap) if cap >= 4 else (SHORT, 0)
     if kind == 192:
