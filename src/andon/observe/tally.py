@@ -11,13 +11,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from numba import njit
-
 from andon.observe import dissect as S
 from andon.observe import framing as F
 from andon.observe import reasons as R
 from andon.observe.columns import ROWS
 from andon.observe.decode import network
+from andon.observe.kernel import entry, inlined
 from andon.observe.load import be16, u8
 
 PACKETS, IPV4, IPV6, TCP, UDP, ICMP, VLAN, SYN_ONLY, SYNACK, RST, MIRAI, ZMAP, MASSCAN = range(13)
@@ -38,7 +37,7 @@ NAMES: Final = (
 )
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _why(p: int, cap: int, link: int) -> int:
     """The reason for which a frame without an IP packet in it has none."""
     found: tuple[int, int, int, int] = network(p, cap, link)
@@ -54,7 +53,7 @@ def _why(p: int, cap: int, link: int) -> int:
     return R.BAD_LENGTH
 
 
-@njit(cache=True, nogil=True)
+@entry
 def settle(out: Any, totals: Any, src: Any, dst: Any, row: int) -> int:
     """Add one dissected frame to the totals; the next free row of the address buffers."""
     holds = out[S.HOLDS]
@@ -81,7 +80,7 @@ def settle(out: Any, totals: Any, src: Any, dst: Any, row: int) -> int:
     return row + 1
 
 
-@njit(cache=True, nogil=True)
+@inlined
 def _plain(p: int, cap: int, out: Any) -> bool:
     """Dissect the frame if it is the commonest kind, IPv4 with a whole TCP header behind Ethernet."""
     if cap < 54 or be16(p + 12) != 0x0800 or u8(p + 14) != 0x45 or u8(p + 23) != 6:
@@ -95,7 +94,7 @@ def _plain(p: int, cap: int, out: Any) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True)
+@entry
 def tally(
     base: int,
     end: int,
