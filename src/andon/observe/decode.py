@@ -16,7 +16,7 @@ from typing import Final
 from andon.observe import reasons as R
 from andon.observe import tunnels as T
 from andon.observe.columns import OFFSET, V6_OFFSET
-from andon.observe.kernel import inlined, inner
+from andon.observe.kernel import inner
 from andon.observe.load import be16, be32, le64, put8, put16, put32, put64, u8
 from andon.records import packet as K
 
@@ -35,7 +35,7 @@ CAP_LEN, WIRE_LEN = OFFSET["cap_len"], OFFSET["wire_len"]
 SRC6, DST6 = V6_OFFSET["src6"], V6_OFFSET["dst6"]
 
 
-@inlined
+@inner
 def _reason_of_ethertype(et: int) -> int:
     if et == 0x0806:
         return R.ARP
@@ -62,7 +62,7 @@ def _reason_of_ethertype(et: int) -> int:
     return R.OTHER_ETHERTYPE
 
 
-@inlined
+@inner
 def _ethertype_of_ppp(protocol: int) -> int:
     if protocol == 0x0021:
         return 0x0800
@@ -71,7 +71,7 @@ def _ethertype_of_ppp(protocol: int) -> int:
     return -1
 
 
-@inlined
+@inner
 def _start(p: int, cap: int, link: int) -> tuple[int, int]:
     """Offset behind the link header and the ethertype there; the second is minus a reason when there is none."""
     what, o = T.link(p, cap, link)

@@ -13,12 +13,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from andon.observe.kernel import entry, inlined
+from andon.observe.kernel import entry, inner
 
 LIMIT: Final = 16 << 20
 
 
-@inlined
+@inner
 def _hash(key: int) -> int:
     # murmur3's finaliser: a bijection of 32-bit numbers, so different keys have different hashes.
     h = key

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from andon.observe.kernel import inlined, inner
+from andon.observe.kernel import inner
 from andon.observe.load import be16, be32, le16, le32, u8
 
 STOP: Final = -1
@@ -25,7 +25,7 @@ MPLS_PAYLOAD: Final = 0x10006
 GRE: Final = 0x10007
 
 
-@inlined
+@inner
 def ppp(protocol: int) -> int:
     if protocol == 0x0021:
         return 0x0800
@@ -38,7 +38,7 @@ def ppp(protocol: int) -> int:
     return STOP
 
 
-@inlined
+@inner
 def nsh(inner: int) -> int:
     """The next header of a network service header (RFC 8300)."""
     if inner == 1:
@@ -50,7 +50,7 @@ def nsh(inner: int) -> int:
     return 0x8847 if inner == 5 else STOP
 
 
-@inlined
+@inner
 def udp_payload(p: int, t: int, end: int, sport: int, dport: int) -> tuple[int, int]:
     """(what, offset) of the packet inside a UDP datagram whose payload begins at ``t``."""
     for turn in range(2):
@@ -132,12 +132,12 @@ def udp_payload(p: int, t: int, end: int, sport: int, dport: int) -> tuple[int, 
     return STOP, t
 
 
-@inlined
+@inner
 def looks_like_ethernet(p: int, o: int, end: int) -> bool:
     return o + 14 <= end and be16(p + o + 12) in (0x0800, 0x0806, 0x86DD, 0x8100, 0x88A8, 0x8847)
 
 
-@inlined
+@inner
 def gre(p: int, t: int, end: int) -> tuple[int, int]:
     """(what, offset) behind the GRE header at ``t`` (RFC 2784, 2890, 2637; ERSPAN)."""
     if t + 4 > end:
@@ -181,7 +181,7 @@ def gre(p: int, t: int, end: int) -> tuple[int, int]:
     return STOP, at
 
 
-@inlined
+@inner
 def _family(family: int) -> int:
     """AF_INET is 2 everywhere; AF_INET6 is 24 on NetBSD, 28 on FreeBSD, 30 on macOS, 10 on Linux."""
     if family == 2:
@@ -189,7 +189,7 @@ def _family(family: int) -> int:
     return 0x86DD if family in (10, 24, 28, 30) else STOP
 
 
-@inlined
+@inner
 def _wifi(p: int, o: int, cap: int) -> tuple[int, int]:
     """IEEE 802.11 data frames that are not encrypted, up to their LLC header."""
     if cap < o + 24:
@@ -206,7 +206,7 @@ def _wifi(p: int, o: int, cap: int) -> tuple[int, int]:
     return LLC, at
 
 
-@inlined
+@inner
 def _frame_relay(p: int, cap: int) -> tuple[int, int]:
     """RFC 2427: a control byte 3 and an NLPID, or what Cisco does, an ethertype behind the address."""
     at = 2
@@ -229,7 +229,7 @@ def _frame_relay(p: int, cap: int) -> tuple[int, int]:
     return STOP, 0
 
 
-@inlined
+@inner
 def _nflog(p: int, cap: int) -> tuple[int, int]:
     """Netfilter's log: attributes, of which number 9 is the packet."""
     if cap < 4:
