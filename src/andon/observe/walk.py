@@ -16,7 +16,7 @@ from andon.observe import decode as D
 from andon.observe import framing as F
 from andon.observe import reasons as R
 from andon.observe.columns import ROWS
-from andon.observe.kernel import entry, inlined, inner
+from andon.observe.kernel import entry, inlined
 from andon.observe.load import be16, be32, be64, le16, le32, le64, opaque, put8, put16, put32, put64, u8
 from andon.records import packet as K
 
@@ -128,7 +128,7 @@ def _take_rest(
     put32(arena + D.WIRE_LEN + row * 4, le32(p - 4))
 
 
-@inner
+@entry
 def _run(
     base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int, transports: int
 ) -> tuple[int, int, int]:
@@ -145,7 +145,7 @@ def _run(
     return pos, previous, row
 
 
-@inner
+@entry
 def _run_full(
     base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int, transports: int
 ) -> tuple[int, int, int]:
