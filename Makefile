@@ -31,10 +31,15 @@ $(VENV)/.stamp-test: $(BIN)/python requirements/test.txt pyproject.toml
 	$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.stamp-run
 
-demo: $(VENV)/.stamp-run
+# numba renews a cached kernel when its own file changes, not when a function it calls does: so any change renews all.
+$(VENV)/.stamp-kernels: $(shell find src -name '*.py') | $(BIN)/python
+	@find src -name '*.nb[ic]' -delete
+	@touch $@
+
+demo: $(VENV)/.stamp-run $(VENV)/.stamp-kernels
 	$(BIN)/andon demo
 
-test: $(VENV)/.stamp-test
+test: $(VENV)/.stamp-test $(VENV)/.stamp-kernels
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.stamp-test

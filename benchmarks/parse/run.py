@@ -166,7 +166,7 @@ def measure(folder: Path, packets: int, times: int) -> list[dict[str, float | in
             "standard": inflate_and_read,
             "inflate": inflate,
         },
-        3,
+        max(3, times // 2),
     )
     memcpy = found["memcpy"]
     rows: list[dict[str, float | int | str]] = []

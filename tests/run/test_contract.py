@@ -37,7 +37,6 @@ def test_every_engine_keeps_the_contract_on_real_captures(andon_data: Path, name
 
 def test_an_empty_batch_changes_no_summary() -> None:
     empty = next(iter(packets(InternetConfig(seed=1, packets=1)))).slice(0, 0)
-    tables: dict[str, pa.Table] = {}
     for engine in load_engines(Site()):
         assert (
             engine.empty().to_bytes()

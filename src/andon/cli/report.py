@@ -64,12 +64,12 @@ def _window(screen: Console, findings: Sequence[Finding], top: int) -> None:
     kinds = dict.fromkeys((*_ORDER, *(finding.kind for finding in findings)))
     for kind in kinds:
         same = [finding for finding in findings if finding.kind == kind]
-        for finding in same[:top]:
+        shown = same if len(same) <= 2 * top else same[:top]  # a few more are no bother
+        for finding in shown:
             _finding(screen, finding)
-        if len(same) > top:
-            screen.print(
-                f"{'':14}... and {len(same) - top} more of kind {kind}: --top, --format json or --out"
-            )
+        if len(shown) < len(same):
+            left = len(same) - len(shown)
+            screen.print(f"{'':14}... and {left} more of kind {kind}: --top, --format json or --out")
 
 
 def _finding(screen: Console, finding: Finding) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from andon.records import packet
 
 ROWS: Final = 65536
-_STAGGER: Final = 320
+_STAGGER: Final = 1344
 
 WIDTH: Final[dict[str, int]] = {
     name: 16 if pa.types.is_fixed_size_binary(kind) else kind.bit_width // 8

@@ -8,7 +8,7 @@ on what the input claims to expand to. A stream that is cut or corrupt gives wha
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import lz4.frame
 import zstandard
@@ -17,6 +17,7 @@ from isal import isal_zlib
 GZIP: Final = b"\x1f\x8b"
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
 LZ4: Final = b"\x04\x22\x4d\x18"
+_IsalError = cast("type[Exception]", isal_zlib.error)
 _INPUT: Final = 64 << 10
 # A corrupt block loses what its call had produced, so the pieces stay small.
 _OUTPUT: Final = 128 << 10
@@ -44,7 +45,7 @@ class _Members:
     def _decode(self, room: int) -> bytes:
         try:
             out = self._decoder.decompress(self._input, min(room, _OUTPUT))
-        except (isal_zlib.error, RuntimeError, ValueError, OSError, EOFError) as error:
+        except (_IsalError, RuntimeError, ValueError, OSError, EOFError) as error:
             raise Broken(f"corrupt {self._kind} data ({error})") from error
         self._input = b""
         if self._decoder.eof:
@@ -136,18 +137,19 @@ class _Watched:
             else:
                 self._have += data[at : at + take]
             at += take
-            self._step()
-            if self.foreign:
+            if not self._step():
+                self.foreign = True
                 return data[: max(at - 4, 0)]
         return data
 
-    def _step(self) -> None:
+    def _step(self) -> bool:
         try:
             while (self._skip and self._want == 0) or (not self._skip and len(self._have) == self._want):
                 got, self._have = self._have, b""
                 self._want, self._skip = self._shape.send(got)
         except StopIteration:
-            self.foreign = True
+            return False
+        return True
 
     @property
     def between_frames(self) -> bool:

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from numba import njit
-
 from andon.observe import reasons as R
 from andon.observe import tunnels as T
 from andon.observe.columns import OFFSET, V6_OFFSET
+from andon.observe.kernel import inner
 from andon.observe.load import be16, be32, le64, put8, put16, put32, put64, u8
 from andon.records import packet as K
 
@@ -36,7 +35,7 @@ CAP_LEN, WIRE_LEN = OFFSET["cap_len"], OFFSET["wire_len"]
 SRC6, DST6 = V6_OFFSET["src6"], V6_OFFSET["dst6"]
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _reason_of_ethertype(et: int) -> int:
     if et == 0x0806:
         return R.ARP
@@ -63,7 +62,7 @@ def _reason_of_ethertype(et: int) -> int:
     return R.OTHER_ETHERTYPE
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _ethertype_of_ppp(protocol: int) -> int:
     if protocol == 0x0021:
         return 0x0800
@@ -72,7 +71,7 @@ def _ethertype_of_ppp(protocol: int) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _start(p: int, cap: int, link: int) -> tuple[int, int]:
     """Offset behind the link header and the ethertype there; the second is minus a reason when there is none."""
     what, o = T.link(p, cap, link)
@@ -102,7 +101,7 @@ def _start(p: int, cap: int, link: int) -> tuple[int, int]:
     return o, what
 
 
-@njit(cache=True, nogil=True)
+@inner
 def network(p: int, cap: int, link: int) -> tuple[int, int, int, int]:
     """(offset of the IP header, 4 or 6 or minus a reason, number of VLAN tags, outermost VLAN id)."""
     o, et = _start(p, cap, link)
@@ -163,7 +162,7 @@ def network(p: int, cap: int, link: int) -> tuple[int, int, int, int]:
     return 0, -R.TOO_MANY_TAGS, tags, vlan
 
 
-@njit(cache=True, nogil=True)
+@inner
 def options(p: int, n: int) -> tuple[int, int]:
     """Kinds of the TCP options in ``n`` bytes at ``p`` (packed, see the packet record) and the MSS."""
     kinds = 0
@@ -190,10 +189,11 @@ def options(p: int, n: int) -> tuple[int, int]:
     return kinds, mss
 
 
-@njit(cache=True, nogil=True)
+@inner
 def decode(p: int, cap: int, wire: int, link: int, ts: int, row: int, arena: int, v6: int, full: int) -> int:
     """Write one frame into row ``row`` of the arenas; 0 if a row was written, else the reason's number."""
-    o, version, tags, vlan = network(p, cap, link)
+    found: tuple[int, int, int, int] = network(p, cap, link)
+    o, version, tags, vlan = found
     if version < 0:
         return -version
     src = 0

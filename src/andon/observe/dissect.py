@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from numba import njit
-
 from andon.observe import tunnels as T
+from andon.observe.kernel import entry, inner
 from andon.observe.load import be16, be32, u8
 
 # Bits of what a frame holds.
@@ -28,7 +27,7 @@ RESULT_SIZE: Final = 10
 _MAX_LAYERS: Final = 400
 
 
-@njit(cache=True, nogil=True)
+@inner
 def first_ip(p: int, o: int, out: Any) -> None:
     """Keep the fields of the IPv4 header at ``o``."""
     out[SRC] = be32(p + o + 12)
@@ -36,7 +35,7 @@ def first_ip(p: int, o: int, out: Any) -> None:
     out[IDENT] = be16(p + o + 4)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _final(p: int, o: int, end: int, dst: int) -> int:
     """The last address of a source route that is not used up, else ``dst``: where the packet is going."""
     at = o + 20
@@ -56,7 +55,7 @@ def _final(p: int, o: int, end: int, dst: int) -> int:
     return dst
 
 
-@njit(cache=True, nogil=True)
+@inner
 def first_tcp(p: int, o: int, out: Any) -> None:
     """Keep the fields of the TCP header at ``o``."""
     out[FLAGS] = u8(p + o + 13)
@@ -64,7 +63,7 @@ def first_tcp(p: int, o: int, out: Any) -> None:
     out[DPORT] = be16(p + o + 2)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def dissect(p: int, cap: int, link: int, out: Any) -> None:
     """Fill ``out`` with what the frame of ``cap`` bytes at address ``p`` holds."""
     out[HOLDS] = 0
@@ -73,7 +72,7 @@ def dissect(p: int, cap: int, link: int, out: Any) -> None:
     follow(p, o, cap, what, 0, out)
 
 
-@njit(cache=True, nogil=True)
+@entry
 def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
     """Follow headers from offset ``o`` on; ``proto`` is the IP protocol when ``what`` is a transport header."""
     version = 6 if what == T.TRANSPORT else 0
@@ -115,6 +114,8 @@ def follow(p: int, o: int, end: int, what: int, proto: int, out: Any) -> None:
                 if oui in (0x000000, 0x0000F8):
                     continue
                 if oui == 0x0080C2 and what in (0x0001, 0x0007):
+                    # The first of the two kinds keeps the frame check sequence.
+                    end -= 4 if what == 0x0001 else 0
                     o += 2
                     what = T.ETHERNET
                     continue

@@ -11,13 +11,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from andon.observe.kernel import entry, inner
 
 LIMIT: Final = 16 << 20
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _hash(key: int) -> int:
     # murmur3's finaliser: a bijection of 32-bit numbers, so different keys have different hashes.
     h = key
@@ -26,7 +27,7 @@ def _hash(key: int) -> int:
     return h ^ (h >> 16)
 
 
-@njit(cache=True, nogil=True)
+@entry
 def _insert(
     table: Any, keys: Any, start: int, stop: int, count: int, most: int, level: int
 ) -> tuple[int, int]:
@@ -50,7 +51,7 @@ def _insert(
     return stop, count
 
 
-@njit(cache=True, nogil=True)
+@entry
 def _move(old: Any, new: Any, level: int) -> int:
     mask = new.size - 1
     sieve = (1 << level) - 1

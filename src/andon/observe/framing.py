@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from numba import njit
-
+from andon.observe.kernel import inner
 from andon.observe.load import be16, be32, le16, le32
 
 # Positions in the state array. Set by Python:
@@ -35,17 +34,17 @@ SECTION, INTERFACE, OLD_PACKET, SIMPLE_PACKET, ENHANCED_PACKET = 0x0A0D0D0A, 1, 
 PACKET, OTHER = 10, 11
 
 
-@njit(cache=True, nogil=True)
+@inner
 def word(p: int, swapped: int) -> int:
     return be32(p) if swapped else le32(p)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def half(p: int, swapped: int) -> int:
     return be16(p) if swapped else le16(p)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def ticks_to_ns(high: int, low: int, kind: int, operand: int) -> int:
     ticks = (high << 32) | low
     if kind == 0:
@@ -59,7 +58,7 @@ def ticks_to_ns(high: int, low: int, kind: int, operand: int) -> int:
     return (ticks >> operand) * 1_000_000_000 + (((ticks & ((1 << operand) - 1)) * 1_000_000_000) >> operand)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def record(base: int, pos: int, end: int, state: Any) -> tuple[int, int, int, int, int, int, int]:
     """One pcap record, as ``block`` gives one of pcapng."""
     if pos + 16 > end:
@@ -80,7 +79,7 @@ def record(base: int, pos: int, end: int, state: Any) -> tuple[int, int, int, in
     return PACKET, pos + 16, cap, wire, sec * 1_000_000_000 + fraction * state[MULTIPLY], state[LINK], after
 
 
-@njit(cache=True, nogil=True)
+@inner
 def block(
     base: int, pos: int, end: int, swapped: int, interfaces: Any
 ) -> tuple[int, int, int, int, int, int, int]:
@@ -130,7 +129,7 @@ def block(
     return OTHER, 0, 0, 0, 0, 0, after
 
 
-@njit(cache=True, nogil=True)
+@inner
 def step(
     base: int, pos: int, end: int, state: Any, interfaces: Any
 ) -> tuple[int, int, int, int, int, int, int]:

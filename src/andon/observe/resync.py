@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from numba import njit
-
 from andon.observe import framing as F
 from andon.observe.framing import word
+from andon.observe.kernel import entry
 
 _CHAIN: Final = 6
 _BLOCKS: Final = 3
@@ -22,7 +21,7 @@ _HOUR: Final = 3600
 FOUND, NOT_FOUND, UNDECIDED = range(3)
 
 
-@njit(cache=True, nogil=True)
+@entry
 def next_record(
     base: int,
     pos: int,
@@ -73,7 +72,7 @@ def next_record(
     return (NOT_FOUND if last else UNDECIDED), pos
 
 
-@njit(cache=True, nogil=True)
+@entry
 def next_block(base: int, pos: int, end: int, last: int, swapped: int) -> tuple[int, int]:
     """The same for pcapng: the first offset where three blocks of known kinds follow each other."""
     while pos + 12 <= end:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from numba import njit
-
+from andon.observe.kernel import inner
 from andon.observe.load import be16, be32, le16, le32, u8
 
 STOP: Final = -1
@@ -26,7 +25,7 @@ MPLS_PAYLOAD: Final = 0x10006
 GRE: Final = 0x10007
 
 
-@njit(cache=True, nogil=True)
+@inner
 def ppp(protocol: int) -> int:
     if protocol == 0x0021:
         return 0x0800
@@ -39,7 +38,7 @@ def ppp(protocol: int) -> int:
     return STOP
 
 
-@njit(cache=True, nogil=True)
+@inner
 def nsh(inner: int) -> int:
     """The next header of a network service header (RFC 8300)."""
     if inner == 1:
@@ -51,7 +50,7 @@ def nsh(inner: int) -> int:
     return 0x8847 if inner == 5 else STOP
 
 
-@njit(cache=True, nogil=True)
+@inner
 def udp_payload(p: int, t: int, end: int, sport: int, dport: int) -> tuple[int, int]:
     """(what, offset) of the packet inside a UDP datagram whose payload begins at ``t``."""
     for turn in range(2):
@@ -133,12 +132,12 @@ def udp_payload(p: int, t: int, end: int, sport: int, dport: int) -> tuple[int, 
     return STOP, t
 
 
-@njit(cache=True, nogil=True)
+@inner
 def looks_like_ethernet(p: int, o: int, end: int) -> bool:
     return o + 14 <= end and be16(p + o + 12) in (0x0800, 0x0806, 0x86DD, 0x8100, 0x88A8, 0x8847)
 
 
-@njit(cache=True, nogil=True)
+@inner
 def gre(p: int, t: int, end: int) -> tuple[int, int]:
     """(what, offset) behind the GRE header at ``t`` (RFC 2784, 2890, 2637; ERSPAN)."""
     if t + 4 > end:
@@ -182,7 +181,7 @@ def gre(p: int, t: int, end: int) -> tuple[int, int]:
     return STOP, at
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _family(family: int) -> int:
     """AF_INET is 2 everywhere; AF_INET6 is 24 on NetBSD, 28 on FreeBSD, 30 on macOS, 10 on Linux."""
     if family == 2:
@@ -190,7 +189,7 @@ def _family(family: int) -> int:
     return 0x86DD if family in (10, 24, 28, 30) else STOP
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _wifi(p: int, o: int, cap: int) -> tuple[int, int]:
     """IEEE 802.11 data frames that are not encrypted, up to their LLC header."""
     if cap < o + 24:
@@ -207,16 +206,17 @@ def _wifi(p: int, o: int, cap: int) -> tuple[int, int]:
     return LLC, at
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _frame_relay(p: int, cap: int) -> tuple[int, int]:
     """RFC 2427: a control byte 3 and an NLPID, or what Cisco does, an ethertype behind the address."""
-    if cap < 4:
+    at = 2
+    while at < 4 and at < cap and u8(p + at - 1) & 1 == 0:
+        at += 1
+    if cap < at + 2:
         return SHORT, 0
-    if u8(p + 2) != 3:
-        if be16(p + 2) == 0xAAAA:
-            return LLC, 2
-        return be16(p + 2), 4
-    at = 4 if u8(p + 3) == 0 else 3
+    if u8(p + at) != 3:
+        return be16(p + at), at + 2
+    at += 2 if u8(p + at + 1) == 0 else 1
     if cap < at + 1:
         return SHORT, 0
     nlpid = u8(p + at)
@@ -229,7 +229,7 @@ def _frame_relay(p: int, cap: int) -> tuple[int, int]:
     return STOP, 0
 
 
-@njit(cache=True, nogil=True)
+@inner
 def _nflog(p: int, cap: int) -> tuple[int, int]:
     """Netfilter's log: attributes, of which number 9 is the packet."""
     if cap < 4:
@@ -247,7 +247,7 @@ def _nflog(p: int, cap: int) -> tuple[int, int]:
     return STOP, 0
 
 
-@njit(cache=True, nogil=True)
+@inner
 def link(p: int, cap: int, kind: int) -> tuple[int, int]:
     """(what, offset) of the first header of a frame of link type ``kind``; UNKNOWN, SHORT or STOP if none."""
     if kind == 1:
@@ -303,12 +303,16 @@ def link(p: int, cap: int, kind: int) -> tuple[int, int]:
     if kind == 117:
         # The header says its length, padded to four bytes.
         return (_family(u8(p + 1)), (u8(p) + 3) // 4 * 4) if cap >= 4 else (SHORT, 0)
+    inside: tuple[int, int]
     if kind == 239:
-        return _nflog(p, cap)
+        inside = _nflog(p, cap)
+        return inside
     if kind == 107:
-        return _frame_relay(p, cap)
+        inside = _frame_relay(p, cap)
+        return inside
     if kind == 105:
-        return _wifi(p, 0, cap)
+        inside = _wifi(p, 0, cap)
+        return inside
     if kind == 127:
         return _wifi(p, le16(p + 2), cap) if cap >= 4 else (SHORT, 0)
     if kind == 192:

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from numba import njit
-
 from andon.observe import decode as D
 from andon.observe import framing as F
 from andon.observe import reasons as R
 from andon.observe.columns import ROWS
+from andon.observe.kernel import entry, inlined
 from andon.observe.load import be16, be32, be64, le16, le32, le64, opaque, put8, put16, put32, put64, u8
 from andon.records import packet as K
 
@@ -26,7 +25,7 @@ _BETWEEN_RUNS: Final = 32
 _REACH: Final = 74
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _common_options(p: int, hlen: int, avail: int) -> tuple[int, int]:
     """Kinds and MSS of the layouts that make up nearly all traffic, without a branch; kinds 0 for others.
 
@@ -52,7 +51,7 @@ def _common_options(p: int, hlen: int, avail: int) -> tuple[int, int]:
     return kinds, mss
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _take(
     base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int, transports: int
 ) -> tuple[int, int, int, int, int, int]:
@@ -103,7 +102,7 @@ def _take(
     return after, cap, middle, control, avail, layers
 
 
-@njit(cache=True, nogil=True, inline="always")
+@inlined
 def _take_rest(
     p: int, cap: int, middle: int, control: int, avail: int, layers: int, row: int, arena: int
 ) -> None:
@@ -129,7 +128,7 @@ def _take_rest(
     put32(arena + D.WIRE_LEN + row * 4, le32(p - 4))
 
 
-@njit(cache=True, nogil=True)
+@entry
 def _run(
     base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int, transports: int
 ) -> tuple[int, int, int]:
@@ -146,7 +145,7 @@ def _run(
     return pos, previous, row
 
 
-@njit(cache=True, nogil=True)
+@entry
 def _run_full(
     base: int, pos: int, end: int, multiply: int, limit: int, row: int, arena: int, transports: int
 ) -> tuple[int, int, int]:
@@ -167,7 +166,7 @@ def _run_full(
     return pos, previous, row
 
 
-@njit(cache=True, nogil=True)
+@entry
 def walk(
     base: int, end: int, state: Any, interfaces: Any, arena: int, v6: int, skipped: Any, unknown: Any
 ) -> int:

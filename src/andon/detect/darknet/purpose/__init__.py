@@ -48,7 +48,11 @@ class PurposeEngine:
     reads: ClassVar[tuple[str, ...]] = ("packet",)
     columns: ClassVar[tuple[str, ...]] = READ
     window: ClassVar[Window] = Window(tile="1d", spans=("1d",))
-    needs: ClassVar[tuple[str, ...]] = ("darknet.census:telescope", "darknet.tools:sources")
+    needs: ClassVar[tuple[str, ...]] = (
+        "darknet.census:telescope",
+        "darknet.tools:sources",
+        "darknet.backscatter:victims",
+    )
     uses: ClassVar[tuple[str, ...]] = (
         "lists",
         "rdns",
@@ -101,7 +105,13 @@ class PurposeEngine:
         judged = judge(found, known, setting)
         return Outcome(
             findings=findings(
-                (self.name, self.version), found, known, judged, _left_out(summary, memory, self._lists), ctx
+                (self.name, self.version),
+                found,
+                known,
+                judged,
+                _left_out(summary, memory, self._lists),
+                _forged(ctx.tables.get("darknet.backscatter:victims")),
+                ctx,
             ),
             tables={"sources": table(found, known, judged, ctx.start)},
             carry=memory,
@@ -160,6 +170,21 @@ def _left_out(summary: Profiles, memory: Memory, lists: ScannerLists) -> str:
     if lists.unreadable:
         text.append(f"{lists.unreadable:,} entries of the lists are no prefixes and were left out.")
     return " ".join(text)
+
+
+def _forged(victims: pa.Table | None) -> str:
+    """What floods on single addresses mean for this answer: their senders are forged and have no purpose."""
+    if victims is None:
+        return ""
+    classes = np.array(victims["class"].to_pylist(), dtype=object)
+    flooded = np.isin(classes, ("spoofed-flood-target", "reflection-target"))
+    if not flooded.any():
+        return ""
+    senders = int(victims["partners"].to_numpy()[flooded].sum())
+    return (
+        f"About {senders:,} sources only took part in a flood or a reflection aimed at one address (see "
+        "backscatter-victim): they are forged or abused and scan for nobody, and count as undecided here."
+    )
 
 
 __all__ = ["Judged", "PurposeEngine", "engine"]

@@ -86,10 +86,13 @@ def findings(
     known: Known,
     judged: Judged,
     left_out: str,
+    forged: str,
     ctx: Context[Any],
 ) -> tuple[Finding, ...]:
-    """One finding for each class that has sources. ``left_out`` says what a cap left out, or is empty. The finding
-    on undecided sources names those with most packets; all that were judged are in the table."""
+    """One finding for each class that has sources.
+
+    ``left_out`` says what a cap left out and ``forged`` which sources took part in floods, or they are empty. The
+    finding on undecided sources names those with most packets; all that were judged are in the table."""
     total = int(sources.packets.sum())
     made = []
     main = judged.main_reason()
@@ -113,7 +116,11 @@ def findings(
                 engine_version=engine[1],
                 kind="scanner-purpose",
                 title=_title(purpose, len(rows), packets, total),
-                statement=" ".join(filter(None, (who, _named(organisations), left_out))),
+                statement=" ".join(
+                    filter(
+                        None, (who, _named(organisations), left_out, forged if purpose == UNDECIDED else "")
+                    )
+                ),
                 confidence=0.9 if purpose != UNDECIDED else 1.0,
                 calibration=_CALIBRATION
                 if purpose != UNDECIDED
