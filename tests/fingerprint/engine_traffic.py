@@ -71,15 +71,15 @@ def batches(*parts: dict[str, np.ndarray], rows: int = 1000) -> list[pa.RecordBa
     return [whole.slice(at, rows) for at in range(0, n, rows)]
 
 
-def searching(*relations: str) -> Callable[[Sample, float, Sequence[str]], Found]:
-    """A search that finds these relations, if 20 sources carry them, and no others."""
+def searching(*relations: str) -> Callable[[Sample, int, Sequence[str]], Found]:
+    """A search that finds these relations, if enough sources carry them, and no others."""
 
-    def search(sample: Sample, cpu_seconds: float, prefixes: Sequence[str]) -> Found:
+    def search(sample: Sample, least: int, prefixes: Sequence[str]) -> Found:
         packets = Packets(sample)
         found: list[Family] = []
         for relation in relations:
             scope = "session" if "key" in relation else "global"
-            made = recognise(packets, relation, scope, 20)
+            made = recognise(packets, relation, scope, least)
             if made is not None:
                 found.append(Family(relation, scope, made[0].sources, made[0].bits, "L3", {}))
         return Found(tuple(found))

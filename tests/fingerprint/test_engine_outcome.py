@@ -159,6 +159,20 @@ def test_a_family_that_is_a_known_tool_says_so_and_is_not_counted_as_several() -
     assert not others
 
 
+def test_a_trace_of_a_known_tool_is_not_a_second_infection() -> None:
+    rng = np.random.default_rng(4)
+    bots, zmap = mirai(syn(rng, addresses(1 << 24, 40), 12)), syn(rng, addresses(9 << 24, 40), 12)
+    zmap["ip_id"][:120] = 54321
+    for named, several in ((addresses(1 << 24, 28), 0), (addresses(1 << 24, 4), 1)):
+        tools = pa.table(
+            [named, ["other"] * len(named), np.full(len(named), 4), np.ones(len(named))], schema=TOOLS
+        )
+        half = {name: array.copy() for name, array in bots.items()}
+        half["tcp_seq"][::2] ^= np.uint32(0x01000000)
+        found = conclude(engine(MIRAI), batches(half, zmap), tools=tools).findings
+        assert sum(f.kind == "multiple-infection" for f in found) == several
+
+
 def test_coverage_adds_up() -> None:
     sources = addresses(100 << 24, 40)  # noise that the tools engine names
     tools = pa.table([sources, ["hajime"] * 40, np.full(40, 2), np.full(40, 0.6)], schema=TOOLS)
@@ -176,7 +190,7 @@ def test_constants_that_systems_set_by_default_are_no_fingerprint() -> None:
     linux = syn(rng, addresses(1 << 24, 40), 6)
     linux["tcp_window"][:] = 64240
     made = engine()
-    made.search = lambda sample, seconds, prefixes: _constant(sample, "tcp.window == 64240")  # type: ignore[assignment]
+    made.search = lambda sample, least, prefixes: _constant(sample, "tcp.window == 64240")  # type: ignore[assignment]
     (finding,) = conclude(made, batches(linux)).findings
     assert finding.kind == "stack-default"
     assert finding.severity == "informational"
@@ -190,12 +204,36 @@ def test_made_up_senders_are_called_so() -> None:
     flood["dst"][:] = 0x0A000001
     made = engine()
     relation = "tcp.seq & 0xffff == 0"
-    made.search = lambda sample, seconds, prefixes: _constant(sample, relation)  # type: ignore[assignment]
+    made.search = lambda sample, least, prefixes: _constant(sample, relation)  # type: ignore[assignment]
     outcome = conclude(made, batches(flood))
     (finding,) = outcome.findings
     assert finding.attributes["spoofed"]
     assert "made up" in finding.title
     assert outcome.tables["coverage"]["made_up_sources"].to_pylist() == [len(finding.entities)]
+
+
+def test_scanners_with_private_addresses_in_a_laboratory_are_not_called_made_up() -> None:
+    rng = np.random.default_rng(8)
+    (finding,) = conclude(engine(MIRAI), batches(mirai(syn(rng, np.arange(40) + 0x0A000100, 5)))).findings
+    assert not finding.attributes["spoofed"]
+
+
+def test_a_flood_of_which_few_sources_are_proven_is_still_seen_as_one() -> None:
+    """46 of 37,000 made-up sources sent two packets in the real capture; only these have 24 bits of evidence."""
+    rng = np.random.default_rng(6)
+    once, twice = (
+        syn(rng, addresses(first << 24, count), each) for first, count, each in ((1, 2000, 1), (9, 30, 2))
+    )
+    for part in (once, twice):
+        part["tcp_seq"] &= np.uint32(0xFFFF0000)
+        part["dst"][:] = 0x0A000001
+    outcome = conclude(engine("tcp.seq & 0xffff == 0"), batches(once, twice))
+    (finding,) = outcome.findings
+    assert len(finding.entities) == 30
+    assert finding.attributes["sources_unproven"] == 2000
+    assert finding.attributes["spoofed"]
+    assert "2,030 sources" in finding.title
+    assert outcome.tables["coverage"]["made_up_sources"].to_pylist() == [2030]
 
 
 def test_a_session_relation_does_not_take_the_sources_of_a_global_one() -> None:
@@ -210,9 +248,9 @@ def test_a_small_budget_searches_fewer_packets_and_says_so() -> None:
     made = engine(MIRAI, cpu_seconds=0.02)
     inner = made.search
 
-    def counting(sample, seconds, prefixes):  # type: ignore[no-untyped-def]
+    def counting(sample, least, prefixes):  # type: ignore[no-untyped-def]
         seen.append(sample.rows)
-        return inner(sample, seconds, prefixes)
+        return inner(sample, least, prefixes)
 
     made.search = counting
     outcome = conclude(made, a_day())

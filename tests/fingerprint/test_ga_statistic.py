@@ -140,6 +140,15 @@ def test_a_constant_word_is_the_feature_and_not_what_is_made_of_it() -> None:
     assert judged.feature(value("ip.id ^ tcp.dstport")).bits < 60
 
 
+def test_one_field_against_itself_is_no_feature() -> None:
+    """Where few results are possible at all, many sources share one without any relation."""
+    columns = {"ip_id": np.random.default_rng(5).integers(0, 65536, 12_000)}
+    sample = random_sample(3000, 4, **columns)
+    text = "(ip.id ^ (ip.id << 1)) & 0xff0f & (ip.id << 3)"
+    assert pool(sample, Guards(least_values=1, permuted=False)).feature(value(text)).bits > 100
+    assert pool(sample, Guards(least_values=1)).feature(value(text)).bits < 60
+
+
 def test_defaults_and_places_are_no_marks() -> None:
     columns = {"tcp_window": np.full(8000, 65535), "ip_id": np.random.default_rng(5).integers(0, 65536, 8000)}
     columns["ip_id"][:4000] = 0

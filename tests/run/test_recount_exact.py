@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import duckdb
@@ -97,16 +98,12 @@ def test_a_relation_that_selects_nothing_leaves_the_times_alone(capture: Path) -
 
 
 def test_the_sessions_of_a_keyed_check_are_what_its_sql_counts(capture: Path) -> None:
-    some = np.unique(columns(capture)["src"])[:400].tolist()
-    listed = ", ".join(map(str, some))
-    senders = " or ".join(
-        f"ip.src == {address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}"
-        for address in some[:60]
-    )
+    some = np.unique(columns(capture)["src"])[:60].tolist()
+    senders = " or ".join(f"ip.src == {IPv4Address(address)}" for address in some)
     packets = pa.Table.from_batches(list(read(capture)))
     for relation, where in (
         (KEYED, ""),
-        (f"{KEYED} and ({senders})", f" WHERE src IN ({', '.join(map(str, some[:60]))})"),
+        (f"{KEYED} and ({senders})", f" WHERE src IN ({', '.join(map(str, some))})"),
     ):
         sql = f"WITH chosen AS (SELECT * FROM packets{where}) " + session_sql(parse(KEYED), "chosen")
         (counted,) = recount(
@@ -119,7 +116,6 @@ def test_the_sessions_of_a_keyed_check_are_what_its_sql_counts(capture: Path) ->
             db.register("packets", packets)
             (sessions, _) = db.execute(sql).fetchone() or (None, None)
         assert check.expected == sessions
-    assert listed
 
 
 def test_more_pairs_than_fit_give_no_number_rather_than_a_wrong_one(

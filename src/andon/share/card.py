@@ -89,12 +89,20 @@ class Card:
         if language == "sql":
             return session_sql(expression) if keys_of(expression) else count_sql(expression)
         if language == "suricata":
-            number = int(hashlib.blake2b(self.relation.encode(), digest_size=4).hexdigest(), 16)
-            return to_suricata(expression, _FIRST_SID + number % _SIDS, f"{self.name}: {self.relation}")
+            return self._suricata()
         if language == "zeek":
             # Several fingerprints in one script need functions of different names.
             return to_zeek(expression).replace("andon_match", "andon_match_" + re.sub(r"\W", "_", self.name))
         raise ValueError(f"unknown language {language!r}; there are: {', '.join(LANGUAGES)}")
+
+    def _suricata(self) -> str:
+        number = int(hashlib.blake2b(self.relation.encode(), digest_size=4).hexdigest(), 16)
+        plain = not set(self.relation) & set('";\\|')  # a message may not hold these
+        message = f"{self.name}: {self.relation}" if plain and len(self.relation) < 150 else self.name
+        # "SYN alone of the six classic flags" is one keyword there: S, with the two of ECN left out of account.
+        expression = parse(self.check.replace(GUARD, "tcp.flags == 2"))
+        rule = to_suricata(expression, _FIRST_SID + number % _SIDS, message)
+        return rule.replace("flags:S;", "flags:S,CE;") if GUARD in self.check else rule
 
     def checks(self) -> dict[str, str]:
         """Language -> text, or "not expressible: REASON"."""

@@ -63,7 +63,7 @@ def _search(
                         continue
                 elif x != np.uint64(0):
                     continue
-                if total >= best or (j >= 0 and i == j) or (k >= 0 and (k == i or k == j)):
+                if total >= best or (j >= 0 and i == j) or (k >= 0 and k in (i, j)):
                     continue
                 fits = True
                 for t in bits:
@@ -115,9 +115,8 @@ def explain(
     lists = [words_of(f) for f in others]
     flat: list[Word] = [Word(target, 0, 0, 1.0), *(w for words in lists for w in words)]
     salt = np.random.default_rng(7).integers(1, 2**63, len(rows), dtype=np.uint64)
-    h = _hashes(
-        fields, rows, np.array([w.field for w in flat]), np.array([w.op for w in flat]), np.array([w.n for w in flat]), salt
-    )  # fmt: skip
+    table = np.array([(w.field, w.op, w.n) for w in flat])
+    h = _hashes(fields, rows, table[:, 0], table[:, 1], table[:, 2], salt)
     cost = np.array([w.cost for w in flat])
     edges = np.r_[1, 1 + np.cumsum([len(words) for words in lists])]
     slots = [np.arange(edges[i], edges[i + 1]) for i in range(len(lists))]
@@ -141,17 +140,17 @@ def explain(
             break
     if chosen[0] < 0:
         return []
-    picked = [flat[i] for i in chosen if i >= 0]
+    picked = [flat[number] for number in chosen.tolist() if number >= 0]
     total = np.zeros(32, np.uint64)
-    for i in chosen:
-        if i >= 0:
-            total ^= h[i]
+    for number in chosen.tolist():
+        if number >= 0:
+            total ^= h[number]
     cut = still = 0
-    for b in range(width):
-        if h[0, b] == 0 and total[b] != 0:
-            cut |= 1 << b
-        elif h[0, b] == total[b]:
-            still |= 1 << b
+    for place in range(width):
+        if h[0, place] == 0 and total[place] != 0:
+            cut |= 1 << place
+        elif h[0, place] == total[place]:
+            still |= 1 << place
     right = " ^ ".join(str(w) for w in picked)
     name = name or NAMES[target]
     field = turned or name

@@ -89,3 +89,8 @@ def _code(text: str) -> Code:
 def values(text: str, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.uint32]:
     """Value (uint32) of a sum of the language for every row."""
     return execute(_code(text), columns, values=True)[1]
+
+
+def columns_of(text: str) -> frozenset[str]:
+    """The packet-record columns that a sum of the language reads."""
+    return _code(text).columns

@@ -24,14 +24,16 @@ SIGNIFICANCE = 1e-9
 
 
 def near_minimum(counts: np.ndarray, possible: int) -> float:
-    """Level of ordinary values: mean of the lowest 90 % of the observed counts, thinned by the values not seen.
+    """Level of ordinary values: mean of the lowest 90 % of the counts of the values seen.
 
+    Where most values are seen once or twice, as many were missed by chance, and the mean is over the possible ones.
     ``counts``: sources per observed value; ``possible``: how many values there could be.
     """
     if not len(counts):
         return 0.0
     low = np.sort(counts)[: max(1, int(len(counts) * 0.9))]
-    return float(low.sum()) / max(len(low), min(possible * 0.9, float(len(low) * 10)))
+    mean = float(low.mean())
+    return mean if mean > 2 else float(low.sum()) / max(len(low), 0.9 * possible)
 
 
 def poisson_tail(count: int, level: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -47,25 +48,29 @@ class Found:
     left_out: tuple[str, ...] = ()
 
 
-Search = Callable[[Sample, float, Sequence[str]], Found]
+# A search is given the sample, how many sources make a family, and the telescope's prefixes (or none).
+Search = Callable[[Sample, int, Sequence[str]], Found]
 
 
-def by_algebra(sample: Sample, cpu_seconds: float, prefixes: Sequence[str]) -> Found:
+def by_algebra(sample: Sample, least: int, prefixes: Sequence[str]) -> Found:
     """The layers of exact search (``discover``)."""
     # Imported when used: they compile a good deal, which a run without scanners does not need.
     from andon.detect.darknet.fingerprint.discover import Budget, discover
 
-    made = discover(sample, budget=Budget(seconds=cpu_seconds), telescope_prefixes=prefixes)
+    # No clock: the sample was cut to the budget before, and what is found must not depend on the machine's speed.
+    budget = Budget(seconds=math.inf, min_sources=least)
+    made = discover(sample, budget=budget, telescope_prefixes=prefixes)
     return Found((*made.families, *made.stack_defaults), tuple(made.left_out))
 
 
 def by_genes(seed: int) -> Search:
     """The genetic search (``ga``), the published baseline, as a search with this seed."""
 
-    def search(sample: Sample, cpu_seconds: float, prefixes: Sequence[str]) -> Found:
+    def search(sample: Sample, least: int, prefixes: Sequence[str]) -> Found:
         from andon.detect.darknet.fingerprint import ga
 
-        return Found(tuple(ga.search(sample, seed)))
+        settings = ga.Settings(least_sources=least)
+        return Found(tuple(ga.evolve(sample, seed, settings).families))
 
     return search
 
@@ -162,7 +167,7 @@ class FingerprintEngine:
                 f"{searched.rows:,} of {left.rows:,} packets in the sample"
             )
         if searched.rows:
-            answer = self.search(searched, self.cpu_seconds, self.prefixes)
+            answer = self.search(searched, self.least, self.prefixes)
             left_out += answer.left_out
             for family in answer.families:
                 sources = index[family.sources]

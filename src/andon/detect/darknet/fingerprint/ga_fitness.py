@@ -25,6 +25,7 @@ from andon.records.expression.ast import Field, Value, fields_of, walk
 from andon.records.expression.chance import DEFAULTED, ZERO_BY_DEFAULT
 from andon.records.expression.evaluate import execute
 from andon.records.expression.fields import FIELDS
+from andon.records.expression.machine import COLUMNS
 from andon.records.expression.program import compile_value
 
 from .sample import Sample
@@ -40,7 +41,8 @@ class Guards:
 
     ``least_values``: f takes at least so many values in the sample. ``minimal``: no word of f is constant on more
     than 80 % of the sources that match (then the word is the feature, not f). ``permuted``: h(v) is also held against
-    its count after every column was shuffled by itself, which is what f = v does without any relation.
+    its count after every column was shuffled by itself, which is what f = v does without any relation; for a function
+    of one field, after the column was drawn uniformly.
     ``defaults``: a function of one field that systems or services fill by default, or of one address, is no feature.
     """
 
@@ -163,6 +165,13 @@ def sharing(values, starts, value):  # type: ignore[no-untyped-def]
     return found
 
 
+def uniform_columns(rows: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Every column that an expression may load, uniformly drawn in its wire type."""
+    return {
+        name: rng.integers(0, np.iinfo(kind).max, rows, dtype=kind, endpoint=True) for name, kind in COLUMNS
+    }
+
+
 class Pool:
     """The packets on which features are judged: at most ``per_source`` rows of each source that is left, of at most
     ``rows`` in all, and the same rows with every column shuffled by itself."""
@@ -185,6 +194,7 @@ class Pool:
         self.columns["src"] = np.repeat(sample.src[sources], sizes)
         rng = np.random.default_rng([seed, 77])
         self.shuffled = {name: rng.permutation(values) for name, values in self.columns.items()}
+        self.uniform = uniform_columns(len(at), rng)
         self.sources = len(sources)
         self.guards = guards
         self.evaluations = 0
@@ -217,9 +227,9 @@ class Pool:
             ):
                 continue
             expected = level
-            if guards.permuted and len(names) > 1:
+            if guards.permuted:
                 if shuffled is None:
-                    shuffled = self._values(code, self.shuffled)
+                    shuffled = self._values(code, self.shuffled if len(names) > 1 else self.uniform)
                 expected = max(level, float(sharing(shuffled, self.starts, np.uint32(value))))
             bits = poisson_bits(sources, expected)
             if bits > best.bits:

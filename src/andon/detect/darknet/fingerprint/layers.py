@@ -22,10 +22,22 @@ from .search import Search
 from .span import span, tree
 from .units import Units
 from .words import (
-    BITS, DPORT, DST, ID, PAIRS, PLAIN, SEQ, SEQ_HIGH, SEQ_LOW, SPORT, WINDOW, Word, with_pairs,
+    BITS,
+    DPORT,
+    DST,
+    ID,
+    PAIRS,
+    PLAIN,
+    SEQ,
+    SEQ_HIGH,
+    SEQ_LOW,
+    SPORT,
+    WINDOW,
+    Word,
+    with_pairs,
 )  # fmt: skip
 
-MOST_POOLED = 150_000
+MOST_POOLED = 90_000
 MOST_SUMS = 60
 _TARGETS = (SEQ, ID, WINDOW)
 # Target and the fields that it may depend on.
@@ -51,8 +63,8 @@ def constants(search: Search) -> None:
 
 def masks(search: Search) -> None:
     """L0: halves of the sequence number, and any bits that stay while the others change."""
-    found = masked_fields(search.fields, search.units, search.open_units(10), search.budget.votes)
-    for candidate in (*halves(), *found[:40]):
+    found = masked_fields(search.fields, search.units, search.some(10, 20_000), search.budget.votes)
+    for candidate in (*found[:40], *halves()):
         while search.consider([candidate]):
             pass
 
@@ -63,7 +75,7 @@ def affine(search: Search, partial: bool = False) -> None:
         if target in search.skip:
             continue
         depth, added, sets = tree(others, 3)
-        which = search.open_units(12)
+        which = search.some(12, 8000)
         bits = np.zeros((len(which), len(depth)), np.uint32)
         ranks = np.zeros((len(which), len(depth)), np.int32)
         varying = np.zeros(len(which), np.uint32)
@@ -71,12 +83,16 @@ def affine(search: Search, partial: bool = False) -> None:
         span(search.fields, units.starts, units.rows, which, target, depth, added, bits, ranks, varying)
         slack = units.sizes[which][:, None] - 1 - ranks
         count = np.bitwise_count(bits).astype(np.int64)
-        score = np.where((ranks > 0) & (count >= 4) & (slack >= 3), count * np.minimum(slack, 20), 0)
+        score: np.ndarray = np.where(
+            (ranks > 0) & (count >= 4) & (slack >= 3), count * np.minimum(slack, 20), 0
+        )
         score = np.where(score >= 60, score - np.array([len(s) for s in sets]), 0)
         if target == SEQ_LOW:  # without the high half it is a relation of some bits of tcp.seq
-            score = np.where(np.array([SEQ_HIGH in s for s in sets]), score, 0)
+            high = np.array([SEQ_HIGH in s for s in sets])
+            alone: np.ndarray = np.any(score[:, ~high] > 0, axis=1)
+            score = np.where(high & ~alone[:, None], score, 0)
         if not partial:
-            score = np.where(bits == varying[:, None], score, 0)
+            score = np.where(np.equal(bits, varying[:, None]), score, 0)
         best, top = score.argmax(axis=1), score.max(axis=1)
         failed: dict[tuple[int, int], int] = defaultdict(int)
         for i in np.argsort(-top, kind="stable").tolist():
@@ -87,7 +103,9 @@ def affine(search: Search, partial: bool = False) -> None:
             if failed[key] >= 4 or search.open[rows].mean() <= 0.8:
                 continue
             made = explain(search.fields, rows, target, sets[node], int(bits[i, node]), "L3")
-            if not search.consider([c for c in made if partial or c.mask == _whole(target)]):
+            alike = which[(bits[:, node] == bits[i, node]) & (best == node)]
+            voters = np.unique(units.source[alike])[:400]
+            if not search.consider([c for c in made if partial or c.mask == _whole(target)], voters):
                 failed[key] += 1
 
 
@@ -101,7 +119,7 @@ def linear(search: Search, partial: bool = False) -> None:
         sets = sorted(tree(list(range(len(words))), 3)[2], key=len)
         table = np.array([[*s, *([-1] * (3 - len(s)))] for s in sets], np.int64)
         width = 16 if partial else BITS[target]
-        which = search.open_units(5)
+        which = search.some(5, 20_000)
         made = linear_candidates(
             search.fields,
             search.units,
@@ -112,8 +130,8 @@ def linear(search: Search, partial: bool = False) -> None:
             search.budget.votes,
             width,
         )
-        for candidate, _ in made[:60]:
-            search.consider([candidate])
+        for candidate, members in made[:60]:
+            search.consider([candidate], np.unique(search.units.source[members]))
 
 
 def lift(search: Search) -> None:
@@ -121,12 +139,14 @@ def lift(search: Search) -> None:
     for target in _TARGETS:
         if target not in search.skip:
             words = lift_words(target)
-            _lift(search, search.fields, search.units, search.heavy(10, 600), target, words, lift_shapes(words))
+            _lift(
+                search, search.fields, search.units, search.some(10, 600), target, words, lift_shapes(words)
+            )
 
 
 def mixed(search: Search) -> None:
     """L4 and L5 on the exclusive-or of two fields, and sums of which a rotation is sent."""
-    which = search.heavy(8, 600)
+    which = search.some(8, 600)
     few = search.units.chosen(which)
     fields = with_pairs(search.fields[:, few.rows])
     few = Units(few.source, few.starts, np.arange(len(few.rows)))
@@ -136,19 +156,24 @@ def mixed(search: Search) -> None:
             continue
         plain = [Word(f, PLAIN, 0, 1.0) for f in (DST, SPORT, DPORT)]
         sums = np.array([[0, -1, -1], [0, 1, -1], [0, 2, -1], [1, 2, -1]], np.int64)
-        pairs = [Word(f, PLAIN, 0, 3.0) for f in PAIRS if not (f == PAIRS[4] and target == SEQ or f == PAIRS[5] and target == ID)]
+        pairs = [
+            Word(f, PLAIN, 0, 3.0)
+            for f in PAIRS
+            if not ((f == PAIRS[4] and target == SEQ) or (f == PAIRS[5] and target == ID))
+        ]
         single = np.array([[i, -1, -1] for i in range(len(pairs))], np.int64)
         for turn in turns_of(target):
             for words, sets in ((pairs, single), (plain, sums))[: 2 if turn.op != PLAIN else 1]:
                 made = linear_candidates(fields, few, every, turn, words, sets, search.budget.votes)
-                for candidate, _ in made[:20]:
-                    search.consider([candidate])
+                for candidate, members in made[:20]:
+                    search.consider([candidate], np.unique(few.source[members]))
         shapes = np.array([(inner, 1, i, -1, -1) for inner in (0, 1) for i in range(len(pairs))], np.int64)
         _lift(search, fields, few, every, target, pairs, shapes)
 
 
 def _lift(
-    search: Search, fields: np.ndarray, units: Units, which: np.ndarray, target: int, words: list[Word], shapes: np.ndarray
+    search: Search, fields: np.ndarray, units: Units, which: np.ndarray, target: int, words: list[Word],
+    shapes: np.ndarray,
 ) -> None:  # fmt: skip
     turns = turns_of(target)
     shape, turn = np.full(len(which), -1, np.int32), np.zeros(len(which), np.int32)
@@ -162,12 +187,14 @@ def _lift(
         groups[(int(shape[i]), int(turn[i]), *got[i, :3].tolist())].append(int(which[i]))
     for (s, t, *factors), members in sorted(groups.items(), key=lambda g: -len(g[1])):
         if len(np.unique(units.source[members])) >= search.budget.votes:
-            search.consider(_lifted(search, words, shapes[s], turns[t], factors, members))
+            made = _lifted(search, words, shapes[s], turns[t], factors, members)
+            search.consider(made, np.unique(units.source[members]))
 
 
 def _lifted(
-    search: Search, words: list[Word], shape: np.ndarray, turn: Word, factors: list[int], members: list[int]
-) -> list[Candidate]:
+    search: Search, words: list[Word], shape: np.ndarray, turn: Word,
+    factors: list[int], members: list[int],
+) -> list[Candidate]:  # fmt: skip
     """Candidates of one lifted form; ``shape``: inner, linear words, words."""
     inner, count = bool(shape[0]), int(shape[1])
     width, mask = BITS[turn.field], _whole(turn.field)
@@ -183,7 +210,9 @@ def _lifted(
         return [Candidate(str(turn), "^", right, mask, FULL, "L5", cost, str(turn))]
     left = f"({turn} ^ {right})"
     for u in members[:3]:
-        rows = search.unit(u)
+        rows = search.unit(
+            u
+        )  # only words of single fields are multiplied beside a free one: units are the search's
         rest = values(f"{left} & {mask}", {name: c[rows] for name, c in search.rows.columns.items()})
         small = np.concatenate([search.fields[:, rows], rest[None, :]])
         made = explain(
@@ -198,11 +227,10 @@ def meet(search: Search) -> None:
     """L5: two fields under a non-linear operation."""
     for target in _TARGETS:
         if target not in search.skip:
-            which = search.heavy(8, 400)
-            for candidate in meet_candidates(search.fields, search.units, which, target, search.budget.votes)[
-                :40
-            ]:
-                search.consider([candidate])
+            which = search.some(8, 400)
+            made = meet_candidates(search.fields, search.units, which, target, search.budget.votes)
+            for candidate, voters in made[:40]:
+                search.consider([candidate], voters)
 
 
 def pooled(search: Search) -> None:

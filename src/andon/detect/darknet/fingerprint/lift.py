@@ -173,12 +173,12 @@ def lift_units(
             if not ready or n < linear + 1 + 16 * xored + 6:
                 continue
             for t in range(len(turns)):
-                moves = 0
+                changes = 0
                 for r in range(n):
                     turned[r] = word_of(turns[t, 0], turns[t, 1], fields[target, unit_rows[first + r]])
                     if r and turned[r] != turned[r - 1]:
-                        moves += 1
-                if moves < 5:
+                        changes += 1
+                if changes < 5:
                     break
                 if lift(turned, picked, linear, xored, n, width, inner, got):
                     whole = True

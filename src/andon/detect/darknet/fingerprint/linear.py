@@ -201,8 +201,9 @@ def linear_candidates(
         if len(np.unique(units.source[mine])) < votes:
             continue
         terms = [(words[w], a) for w, a in zip(sets[s].tolist(), factors, strict=True) if w >= 0]
-        made.append((Candidate(str(target), "-", linear_text(terms, width), (1 << width) - 1, FULL, "L4",
-                               2.0 * len(terms) + sum(0.0 if a == 1 else 2.0 for _, a in terms), str(target)), mine))  # fmt: skip
+        cost = sum(2.0 if a == 1 else 4.0 for _, a in terms)
+        right, mask = linear_text(terms, width), (1 << width) - 1
+        made.append((Candidate(str(target), "-", right, mask, FULL, "L4", cost, str(target)), mine))
     return sorted(made, key=lambda one: -len(one[1]))
 
 
@@ -214,10 +215,8 @@ def linear_text(terms: list[tuple[Word, int]], width: int) -> str:
         factor = abs(signed) if -4096 < signed < 0 else a
         part = str(word) if factor == 1 else f"({word} * {factor})"
         minus = -4096 < signed < 0
-        if not text:
-            text = f"(0 - {part})" if minus else part
-        else:
-            text = f"({text} {'-' if minus else '+'} {part})"
+        before = text or "0"
+        text = part if not text and not minus else f"({before} {'-' if minus else '+'} {part})"
     return text
 
 

@@ -52,6 +52,14 @@ class Measured:
     first: int
     last: int
     proven: Mapping[str, int]
+    unproven: np.ndarray
+    looked_at: int
+
+    @property
+    def excess(self) -> bool:
+        """Whether far more sources sent a packet or two with the relation than chance explains."""
+        by_chance = self.looked_at * 2.0**-self.family.bits
+        return self.family.bits >= 6 and len(self.unproven) > 10 + 10 * by_chance
 
     @property
     def total(self) -> int:
@@ -153,6 +161,8 @@ class Packets:
             others=others,
             first=int(ts.min()) if len(ts) else 0,
             last=int(ts.max()) if len(ts) else 0,
+            unproven=np.flatnonzero((hits > 0) & ~mine) if not len(keys) else np.empty(0, np.int64),
+            looked_at=int(self.sizes[~mine].sum()),
             proven=dict(family.proven) or self._proven(fields, kept, within=bool(len(keys))),
         )
 

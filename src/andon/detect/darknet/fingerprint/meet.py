@@ -180,6 +180,7 @@ def base_words(target: int) -> list[Word]:
     for field in (DST, SEQ, SPORT, DPORT, ID, WINDOW):
         if field == target:
             continue
+        shapes: tuple[tuple[int, int], ...]
         if BITS[field] == 32:
             shapes = ((PLAIN, 0), (LOW, 0), (SHR, 16), (SWAP, 0), (SHR, 8), (SHL, 8), (SHL, 16), (SHR, 24))
         else:
@@ -199,7 +200,7 @@ def turns_of(target: int) -> list[Word]:
 
 def meet_candidates(
     fields: np.ndarray, units: Units, which: np.ndarray, target: int, votes: int
-) -> list[Candidate]:
+) -> list[tuple[Candidate, np.ndarray]]:
     """Relations with a two-field operation that at least ``votes`` sources share; most votes, then plainest, first."""
     words, turns = base_words(target), turns_of(target)
     found = np.zeros((200_000, 6), np.int32)
@@ -211,7 +212,7 @@ def meet_candidates(
     voters: dict[tuple[int, ...], set[int]] = defaultdict(set)
     for u, *form in found[:count].tolist():
         voters[tuple(form)].add(int(units.source[u]))
-    made: list[tuple[float, Candidate]] = []
+    made: list[tuple[float, Candidate, np.ndarray]] = []
     mask = FULL if BITS[target] == 32 else 0xFFFF
     for (form, mode, op, a, b), sources in voters.items():
         if len(sources) < votes:
@@ -231,6 +232,7 @@ def meet_candidates(
             (
                 cost - 0.2 * len(sources),
                 Candidate(left, "^" if mode == 0 else "-", right, mask, FULL, "L5", cost, name),
+                np.array(sorted(sources)),
             )
         )
-    return [candidate for _, candidate in sorted(made, key=lambda one: one[0])]
+    return [(candidate, who) for _, candidate, who in sorted(made, key=lambda one: one[0])]

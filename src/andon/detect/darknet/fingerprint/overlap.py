@@ -17,6 +17,7 @@ import pyarrow as pa
 from andon.detect.darknet.fingerprint.measure import Measured, Packets, evidence_of, marks
 
 SAME = 0.8  # of a family's sources named as a tool's: the family is that tool's mark
+_CHANCE_MEETING = 0.2
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ def _beside_tools(
             is_named = np.array([int(a) in named for a in packets.sample.src[mine]], np.bool_)
             other_packets = one.hits * 10 <= one.sampled * 9
             at = mine[is_named & other_packets]
-            if len(at):
+            # Where many of a family's sources are the tool's, it may be a trace of the tool in the same packets.
+            if len(at) and float(is_named.mean()) <= _CHANCE_MEETING:
                 total = one.packets[is_named & other_packets]
                 made.append(_several((one.family.relation, tool), at, total, (one,), packets))
     return made

@@ -60,8 +60,8 @@ def fullest(
         table[:] = 0
         target, kind, wa, wb, wc = sums[s, 0], sums[s, 1], sums[s, 2], sums[s, 3], sums[s, 4]
         mask = low[s]
-        best = 0
-        top = -1
+        best = np.int64(0)
+        top = np.int32(-1)
         for i in range(len(rows)):
             x = fields[target, rows[i]]
             a = values[wa, i]
@@ -86,7 +86,7 @@ def fullest(
             buckets[i] = at
             table[at] += 1
             if table[at] > best:
-                best = table[at]
+                best = np.int64(table[at])
                 top = at
         out[s] = best
         count = 0
@@ -106,6 +106,7 @@ def fullest(
 
 
 def _some(field: int) -> list[Word]:
+    shapes: tuple[tuple[int, int], ...]
     if BITS[field] == 32:
         shapes = (
             (PLAIN, 0),

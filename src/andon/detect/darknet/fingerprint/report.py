@@ -22,6 +22,7 @@ from andon.detect.darknet.fingerprint.overlap import (
     with_tools,
 )
 from andon.detect.darknet.fingerprint.sample import Family
+from andon.detect.darknet.fingerprint.senders import made_up, senders
 from andon.detect.darknet.fingerprint.tables import FAMILIES, SOURCES, coverage, coverage_table
 from andon.records.expression import (
     ExpressionError,
@@ -41,14 +42,6 @@ _TOP_PORTS = 10
 _MOST_DEFAULTS = 10
 _MOST_PAIRS = 20
 _LEAST_BITS = 6.0
-# Of addresses drawn at random 14 % are of these; no packet from them crosses the Internet honestly.
-_UNROUTED = tuple(
-    ipaddress.ip_network(text)
-    for text in ("0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
-                 "224.0.0.0/3")
-)  # fmt: skip
-_SPOOFED_SHARE = 0.05
-_MANY = 200
 _SPOOFED = (
     "The senders are most likely made up: their addresses are drawn at random (among them ones that cannot send on the "
     "Internet), or each sent one packet to the same target. Blocking them would hit bystanders."
@@ -111,11 +104,10 @@ def report(
     judged = []
     for m in ranked:
         kind = kind_of(m.family)
-        sources = packets.sample.src[m.family.sources]
         known = carried.see(
             m.family.relation, m.family.scope, kind, day.window[0], len(m.family.sources), m.total
         )
-        spoofed = spoofed_share(sources) >= _SPOOFED_SHARE or _one_packet_each(packets, m)
+        spoofed = made_up(packets, m)
         judged.append(
             Judged(m, kind, known, with_tools(m, packets, tools), shared.get(m.family.relation, []), spoofed)
         )
@@ -132,23 +124,6 @@ def report(
     findings = [_family_finding(day, j, carrying_more) for j in shown]
     findings += [_several_finding(day, pair) for pair in pairs[:_MOST_PAIRS]]
     return tuple(findings), _tables(day, judged, fingerprints, tools)
-
-
-def spoofed_share(sources: np.ndarray) -> float:
-    """Share of the addresses (uint32) that cannot be real senders."""
-    numbers = sources.astype(np.int64)
-    impossible = np.zeros(len(numbers), np.bool_)
-    for network in _UNROUTED:
-        impossible |= (numbers >= int(network.network_address)) & (numbers <= int(network.broadcast_address))
-    return float(impossible.mean()) if len(numbers) else 0.0
-
-
-def _one_packet_each(packets: Packets, m: Measured) -> bool:
-    """Whether hundreds of sources each sent one packet, all to one or two addresses: nobody scans like that."""
-    sources = m.family.sources
-    if len(sources) < _MANY or float((packets.sample.packets[sources] == 1).mean()) < 0.95:
-        return False
-    return len(np.unique(packets.columns["dst"][m.rows])) <= 2
 
 
 def _family_finding(day: Day, judged: Judged, carrying_more: np.ndarray) -> Finding:
@@ -196,6 +171,7 @@ def _title(judged: Judged) -> str:
     m = judged.measured
     count = _number(len(m.family.sources), "source")
     if judged.spoofed:
+        count = _number(len(senders(m)), "source")
         return f"{judged.relation}: flood from {count}, most likely made up"
     if judged.kind == "stack-default":
         return f"{judged.relation}: {count} (a default of operating systems)"
@@ -223,6 +199,11 @@ def _statement(day: Day, judged: Judged, expected: float, more: int) -> str:
         by_chance = m.chance(max(0, day.syn - m.total))
         few = f"{by_chance:,.3g}" if by_chance >= 0.01 else "less than 0.01"
         text += f"Chance would give {few} among the other {max(0, day.syn - m.total):,} SYN packets. "
+    if m.excess:
+        text += (
+            f"Another {_number(len(m.unproven), 'source')} sent one or a few such packets, too few to prove it of "
+            f"each, but far more than chance explains ({m.looked_at * 2.0**-family.bits:,.3g}). "
+        )
     if judged.spoofed:
         text += _SPOOFED + " "
     if m.ports:
@@ -333,6 +314,7 @@ def _attributes(day: Day, judged: Judged, expected: float, more: int) -> dict[st
             if name in FIELDS
         },
         "sources": len(family.sources),
+        "sources_unproven": len(m.unproven) if m.excess else 0,
         "packets": m.total,
         "packets_from": "scaled up from each source's sample",
         "precision": {"estimate": round(share, 4), "low": round(low, 4), "high": round(high, 4)},
@@ -448,7 +430,7 @@ def _tables(
     scans = np.ones(len(sample.src), np.bool_)
     for j in judged:
         if j.spoofed:
-            scans[j.measured.family.sources] = False
+            scans[senders(j.measured)] = False
     cover = coverage(sample, explained, tools.by_address(), scans)
     most = int(day.packets.sizes.max(initial=0))
     unseen = day.syn - int(sample.packets.sum())

@@ -14,10 +14,11 @@ import numpy as np
 from .candidate import Candidate, values
 from .sample import COLUMNS, Sample
 from .units import Units, fresh_rows, make_units
-from .verify import Rows, Verified, is_trace, pure, verify
+from .verify import Rows, Verified, is_trace, pure, verify, with_constants
 from .words import SRC, fields_matrix, word_values, words_of
 
 LEAST_BITS = 8.0
+MOST_AT_ONCE = 800_000  # rows
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,37 @@ class Search:
         free = np.add.reduceat(self.open[self.units.rows].astype(np.int64), self.units.starts[:-1])
         return np.flatnonzero((sizes >= least) & (free * 10 >= sizes * 8))
 
-    def heavy(self, least: int, most: int) -> np.ndarray:
-        """The ``most`` largest open units."""
+    def some(self, least: int, most: int) -> np.ndarray:
+        """``most`` open units for the costly layers; more where there are many, up to four times as many.
+
+        Half of them have windows that few sources use: ordinary systems share a handful of windows. Of each half,
+        one half are the largest units and the others are taken at equal steps.
+        """
         which = self.open_units(least)
-        if len(which) > most:
-            which = which[np.argsort(-self.units.sizes[which], kind="stable")][:most]
-        return which
+        most = int(min(max(most, len(which) // 20), 4 * most))
+        if len(which) <= most:
+            return which
+        window = self.rows.columns["tcp_window"][self.units.rows[self.units.starts[which]]]
+        rare = np.bincount(window, minlength=65536)[window] * 100 < len(which)
+        parts: list[np.ndarray] = []
+        for group in (which[rare], which[~rare]):
+            ordered = group[np.argsort(-self.units.sizes[group], kind="stable")]
+            parts.append(ordered[: most // 4])
+            rest = ordered[most // 4 :]
+            if len(rest):
+                parts.append(rest[np.unique(np.linspace(0, len(rest) - 1, most // 4).astype(np.int64))])
+        found: np.ndarray = np.sort(np.concatenate(parts))
+        return found
 
     def unit(self, number: int) -> np.ndarray:
         """Rows of a unit."""
         return self.units.rows[self.units.starts[number] : self.units.starts[number + 1]]
 
-    def consider(self, candidates: list[Candidate]) -> bool:
-        """Take the best of the candidates that hold, if any does; True then, and its rows are closed."""
+    def consider(self, candidates: list[Candidate], voters: np.ndarray | None = None) -> bool:
+        """Take the best of the candidates that hold, if any does; True then, and its rows are closed.
+
+        ``voters``: sources that proposed it. In a large sample a candidate is first put to them alone.
+        """
         best: Verified | None = None
         for candidate in candidates:
             key = candidate.residue
@@ -103,6 +122,18 @@ class Search:
         self.found.append(best)
         self.open &= ~best.rows
         return True
+
+    def _verified(self, candidate: Candidate, voters: np.ndarray | None) -> list[Verified]:
+        least = self.budget.min_sources
+        if voters is None or len(self.open) <= MOST_AT_ONCE:
+            return verify(self.rows, candidate, least, self.open)
+        own = np.zeros(len(self.rows.sizes), np.bool_)
+        own[voters] = True
+        seen = verify(self.rows, candidate, min(3, len(voters)), self.open & own[self.rows.source])
+        constants = [one.constant for one in seen if one.scope == "global"][:8]
+        if constants:
+            return with_constants(self.rows, candidate, constants, least, self.open)
+        return verify(self.rows, candidate, least, self.open) if seen else []
 
     def _holds(self, one: Verified) -> bool:
         if one.bits < LEAST_BITS:

@@ -53,8 +53,7 @@ def fresh_rows(sample: Sample) -> np.ndarray:
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
     mixed ^= mixed >> np.uint64(32)
     mixed += sample.of_row.astype(np.uint64) * np.uint64(0x94D049BB133111EB)
-    _, first = np.unique(mixed, return_index=True)
-    first.sort()
+    first: np.ndarray = np.sort(np.unique(mixed, return_index=True)[1])
     return first
 
 

@@ -17,11 +17,12 @@ from math import lgamma, log
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from andon.records.expression import Expression, chance_rate
 
-from .candidate import Candidate, values
+from .candidate import Candidate, columns_of, values
 
 GLOBAL_BITS = 24.0  # evidence for one more source of a relation that many others have shown
 SESSION_BITS = 40.0
@@ -79,7 +80,7 @@ def verify(rows: Rows, candidate: Candidate, least: int, worth: np.ndarray | Non
     if len(use) < least:
         return []
     columns = (
-        {name: column[use] for name, column in rows.columns.items()} if worth is not None else rows.columns
+        {name: rows.columns[name][use] for name in _needed(candidate)} if worth is not None else rows.columns
     )
     source = rows.source[use]
     residue = values(candidate.residue, columns)
@@ -91,6 +92,24 @@ def verify(rows: Rows, candidate: Candidate, least: int, worth: np.ndarray | Non
         session = _session(rows, candidate, use, counted, sizes, residue, least)
         found += [session] if session is not None else []
     return found
+
+
+def with_constants(
+    rows: Rows, candidate: Candidate, constants: list[int], least: int, worth: np.ndarray
+) -> list[Verified]:
+    """As ``verify``, for constants that are known: only rows that hit one are sorted."""
+    use = np.flatnonzero(worth)
+    columns = {name: rows.columns[name][use] for name in _needed(candidate)}
+    residue = values(candidate.residue, columns)
+    sizes = np.bincount(rows.source[use], minlength=len(rows.sizes))
+    hit = np.flatnonzero(np.isin(residue, np.array(constants, np.uint32)))
+    mine = {name: column[hit] for name, column in columns.items()}
+    counted = Counted.of(rows.source[use[hit]], residue[hit], _left(candidate, mine, len(hit)))
+    return _constants(rows, candidate, use[hit], counted, sizes, residue[hit], least)
+
+
+def _needed(candidate: Candidate) -> list[str]:
+    return sorted(columns_of(candidate.residue) | columns_of(candidate.target))
 
 
 def _left(candidate: Candidate, columns: Mapping[str, NDArray[Any]], rows: int) -> np.ndarray:
@@ -115,34 +134,60 @@ class Counted:
 
     @classmethod
     def of(cls, source: np.ndarray, residue: np.ndarray, left: np.ndarray) -> Counted:
+        """Of rows in order of their source."""
+        order = sorted_within(source, residue, left)
         pair = source.astype(np.uint64) << np.uint64(32) | residue.astype(np.uint64)
-        order = np.argsort(pair, kind="stable")
-        ordered = pair[order]
-        new = np.r_[True, ordered[1:] != ordered[:-1]]
-        group = np.cumsum(new) - 1
-        mine = left[order]
-        base = mine[np.flatnonzero(new)]
-        change = mine ^ base[group]
-        varied = np.bitwise_or.reduceat(change, np.flatnonzero(new))
-        # Distinct left values: exact by sorting only where a group has several rows.
-        sizes = np.bincount(group)
-        hits = np.ones(len(sizes), np.int64)
-        several = sizes[group] > 1
-        if several.any():
-            key = group[several].astype(np.uint64) << np.uint64(32) | mine[several].astype(np.uint64)
-            hits_of = np.bincount((np.unique(key) >> np.uint64(32)).astype(np.int64), minlength=len(sizes))
-            hits = np.maximum(hits_of, 1)
-        of_row = np.empty(len(pair), np.int64)
-        of_row[order] = group
+        ordered, mine = pair[order], left[order]
+        new = np.ones(len(order), np.bool_)
+        new[1:] = ordered[1:] != ordered[:-1]
         first = np.flatnonzero(new)
-        return cls(
-            (ordered[first] >> np.uint64(32)).astype(np.int64), ordered[first].astype(np.uint32), hits, varied, of_row,
-            sizes, base,
-        )  # fmt: skip
+        group = np.cumsum(new) - 1
+        other = new.copy()
+        other[1:] |= mine[1:] != mine[:-1]
+        if len(first):
+            hits = np.add.reduceat(other.astype(np.int64), first)
+            varied = np.bitwise_or.reduceat(mine ^ mine[first][group], first)
+        else:
+            hits, varied = np.zeros(0, np.int64), np.zeros(0, np.uint32)
+        of_row = np.empty(len(order), np.int64)
+        of_row[order] = group
+        sizes = np.diff(np.r_[first, len(order)])
+        return cls(source[order[first]], residue[order[first]], hits, varied, of_row, sizes, mine[first])
+
+
+@njit(cache=True, nogil=True)
+def sorted_within(source: Any, residue: Any, left: Any) -> Any:
+    """Row numbers (int64) in order of (source, residue, left); ``source`` is ascending already (Shell's sort)."""
+    n = len(source)
+    key = np.empty(n, np.uint64)
+    order = np.empty(n, np.int64)
+    for i in range(n):
+        key[i] = np.uint64(residue[i]) << np.uint64(32) | np.uint64(left[i])
+        order[i] = i
+    begin = 0
+    while begin < n:
+        stop = begin + 1
+        while stop < n and source[stop] == source[begin]:
+            stop += 1
+        gap = 1
+        while gap < (stop - begin) // 3:
+            gap = 3 * gap + 1
+        while gap >= 1:
+            for i in range(begin + gap, stop):
+                k, o = key[i], order[i]
+                j = i
+                while j - gap >= begin and key[j - gap] > k:
+                    key[j], order[j] = key[j - gap], order[j - gap]
+                    j -= gap
+                key[j], order[j] = k, o
+            gap //= 3
+        begin = stop
+    return order
 
 
 def _constants(
-    rows: Rows, candidate: Candidate, use: np.ndarray, counted: Counted, sizes: np.ndarray, residue: np.ndarray, least: int
+    rows: Rows, candidate: Candidate, use: np.ndarray, counted: Counted, sizes: np.ndarray, residue: np.ndarray,
+    least: int,
 ) -> list[Verified]:  # fmt: skip
     width = candidate.mask.bit_count()
     evidence = counted.hits * width - log2_choose(sizes[counted.source], counted.hits)
@@ -193,7 +238,8 @@ def _constants(
 
 
 def _session(
-    rows: Rows, candidate: Candidate, use: np.ndarray, counted: Counted, sizes: np.ndarray, residue: np.ndarray, least: int
+    rows: Rows, candidate: Candidate, use: np.ndarray, counted: Counted, sizes: np.ndarray, residue: np.ndarray,
+    least: int,
 ) -> Verified | None:  # fmt: skip
     varied = np.minimum(np.bitwise_count(counted.varied), candidate.mask.bit_count()).astype(np.int64)
     evidence = (counted.hits - 1) * varied - log2_choose(sizes[counted.source], counted.hits)

@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 from numba import njit
 
-
 DST, SEQ, ACK, ID, SPORT, DPORT, WINDOW, SRC, SEQ_LOW, SEQ_HIGH = range(10)
 PAIRS: Final = tuple(range(10, 16))
 NAMES: Final = (
@@ -111,7 +110,7 @@ def words_of(field: int) -> list[Word]:
         made += [Word(field, SHL, n, _cost(n)) for n in range(1, 32)]
         made += [Word(field, ROTL, n, _cost(n)) for n in range(1, 32)]
         made += [Word(field, SWAP, 0, 2.0)] + [Word(field, SWAP, n, 4.5) for n in (8, 16, 24)]
-        halves = (ROTL_LOW, ROTL_HIGH)
+        halves: tuple[int, ...] = (ROTL_LOW, ROTL_HIGH)
     else:
         made += [Word(field, SHR, n, _cost(n)) for n in range(1, 16)]
         made += [Word(field, SHL, n, _cost(n)) for n in range(1, 32)]
@@ -126,9 +125,18 @@ def words_of(field: int) -> list[Word]:
     return made
 
 
+@njit(cache=True, nogil=True)
+def _word_values(op: Any, n: Any, values: Any) -> Any:
+    out = np.empty(len(values), np.uint32)
+    for i in range(len(values)):
+        out[i] = word_of(op, n, values[i])
+    return out
+
+
 def word_values(word: Word, values: np.ndarray) -> np.ndarray:
     """The word of every value (uint32)."""
-    return np.array([word_of(word.op, word.n, x) for x in values.astype(np.uint32)], np.uint32)
+    found: np.ndarray = _word_values(word.op, word.n, np.ascontiguousarray(values, np.uint32))
+    return found
 
 
 def fields_matrix(columns: Mapping[str, np.ndarray]) -> np.ndarray:

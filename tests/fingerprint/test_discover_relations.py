@@ -1,0 +1,150 @@
+"""The search finds planted relations, each exactly, with its sources, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import pytest
+
+from andon.detect.darknet.fingerprint.discover import Discovery, discover
+from andon.detect.darknet.fingerprint.sample import COLUMNS, Sample
+from andon.records.columns import column
+from andon.records.expression import equal_on, parse
+from andon.simulate.internet import DEFAULT_TELESCOPE, InternetConfig, packets, parse_family, truth
+
+PLANTED = (
+    "tcp.seq == ip.dst",
+    "ip.id == lo16(ip.dst ^ tcp.dstport ^ tcp.seq)",
+    "ip.id == 54321",
+    "tcp.seq == rotl32(ip.dst, 7) ^ (tcp.srcport << 16) ^ 0xa5c3f00d",
+    "tcp.seq == bswap32(ip.dst) ^ 0x5bd1e995",
+    "hi16(tcp.seq) ^ lo16(ip.dst) == 0x1234",
+    "tcp.seq & 0xffff == 0xbeef",
+    "tcp.seq & 0xfff0 == ip.dst & 0xfff0",
+    "ip.id == lo16(tcp.srcport + tcp.dstport)",
+    "tcp.seq == (ip.dst * 0x01000193) + tcp.dstport",
+    "tcp.seq == ip.dst ^ tcp.srcport ^ (tcp.dstport << 16) ^ key32",
+    "hi16(tcp.seq) ^ lo16(tcp.seq) == key16",
+    "tcp.seq == ip.dst | 0x00ff0001",
+    "tcp.window == ip.id & 0x3ff",
+    "tcp.seq == (ip.dst * 0x9e3779b1) ^ (tcp.srcport << 16)",
+    "tcp.seq == rotl32(ip.dst + tcp.srcport, 11)",
+)
+FAR_FETCHED = (
+    "tcp.seq == (ip.dst & tcp.srcport) ^ 0x11223344",
+    "tcp.seq == ip.dst * tcp.srcport",
+    "tcp.seq == (ip.dst ^ 0xdeadbeef) * 0x9e3779b1",
+    "tcp.seq == (ip.dst + tcp.srcport) ^ 0xcafebabe",
+    "tcp.seq == ip.src ^ ip.dst",
+    "tcp.seq == ip.dst and ip.id == lo16(tcp.srcport ^ 0x5555)",
+    "tcp.seq == (ip.dst ^ key32) * 0x4a6f188b",
+)
+
+
+def sample_of(config: InternetConfig, most: int = 96) -> Sample:
+    """The SYN packets of a simulated capture."""
+    names = ("src", *COLUMNS, "ts", "tcp_flags", "layers")
+    parts = []
+    for batch in packets(config):
+        columns = {name: np.array(column(batch, name)) for name in names}
+        kept = ((columns["tcp_flags"] & 0x3F) == 2) & ((columns["layers"] & 5) == 5)
+        parts.append({name: values[kept] for name, values in columns.items()})
+    return Sample.of_packets({n: np.concatenate([p[n] for p in parts]) for n in names}, most)
+
+
+@cache
+def found_in(
+    relations: Sequence[str], count: int, sources: int, contamination: float
+) -> tuple[Discovery, Sample, InternetConfig]:
+    families = tuple(parse_family(f"f{i}:{text}:{sources}") for i, text in enumerate(relations))
+    config = InternetConfig(seed=5, packets=count, families=families, contamination=contamination)
+    sample = sample_of(config)
+    return discover(sample, telescope_prefixes=DEFAULT_TELESCOPE), sample, config
+
+
+def sources_of(config: InternetConfig, family: str) -> np.ndarray:
+    table = truth(config)[0]
+    mine = np.array(table.column("family").to_pylist()) == family
+    return table.column("src").to_numpy()[mine]
+
+
+def check(relations: Sequence[str], number: int, contamination: float) -> None:
+    made, sample, config = found_in(relations, 200_000, 60, contamination)
+    planted = parse(relations[number])
+    equal = [f for f in made.families if equal_on(parse(f.relation), planted, DEFAULT_TELESCOPE, 1, 60_000)]
+    assert len(equal) == 1, [f.relation for f in made.families]
+    carried, true = sample.src[equal[0].sources], sources_of(config, f"f{number}")
+    assert np.isin(carried, true).mean() >= 0.99
+    assert np.isin(true, carried).mean() >= 0.9
+
+
+@pytest.mark.parametrize("contamination", [0.0, 0.2])
+@pytest.mark.parametrize("number", range(len(PLANTED)), ids=PLANTED)
+def test_planted_relation_is_found_exactly(number: int, contamination: float) -> None:
+    check(PLANTED, number, contamination)
+
+
+@pytest.mark.parametrize("number", range(len(FAR_FETCHED)), ids=FAR_FETCHED)
+def test_relation_of_mixed_arithmetic_is_found_exactly(number: int) -> None:
+    check(FAR_FETCHED, number, 0.1)
+
+
+@pytest.mark.parametrize("contamination", [0.0, 0.2])
+def test_nothing_is_found_that_was_not_planted(contamination: float) -> None:
+    made, _, _ = found_in(PLANTED, 200_000, 60, contamination)
+    for family in made.families:
+        assert any(
+            equal_on(parse(family.relation), parse(text), DEFAULT_TELESCOPE, 1, 60_000) for text in PLANTED
+        )
+
+
+def test_noise_has_no_family_and_its_windows_are_stack_defaults() -> None:
+    made = discover(sample_of(InternetConfig(seed=6, packets=200_000, families=())))
+    assert made.families == []
+    assert {f.relation for f in made.stack_defaults} >= {"tcp.window == 0xfaf0", "ip.id == 0"}
+
+
+def test_known_relations_are_explained_before_the_search() -> None:
+    _, sample, _ = found_in(PLANTED, 200_000, 60, 0.0)
+    made = discover(sample, known=PLANTED[:2])
+    assert {f.relation for f in made.families if f.layer == "known"} == {
+        "tcp.seq == ip.dst",
+        "ip.id == lo16(ip.dst ^ tcp.dstport ^ tcp.seq)",
+    }
+
+
+def test_slow_scanners_are_found_from_one_to_three_packets_each() -> None:
+    relations = (
+        "tcp.seq == ip.dst",
+        "tcp.seq == rotl32(ip.dst, 7) ^ (tcp.srcport << 16) ^ 0xa5c3f00d",
+        "tcp.seq == bswap32(ip.dst) ^ 0x5bd1e995",
+        "tcp.seq == ip.dst + tcp.srcport",
+    )
+    families = tuple(parse_family(f"f{i}:{text}:30") for i, text in enumerate(relations))
+    noise = 60_000
+    config = InternetConfig(seed=8, packets=noise + 240, noise=noise / (noise + 240), families=families)
+    made = discover(sample_of(config), telescope_prefixes=DEFAULT_TELESCOPE)
+    for text in relations:
+        assert any(
+            equal_on(parse(f.relation), parse(text), DEFAULT_TELESCOPE, 1, 60_000) for f in made.families
+        ), text
+
+
+def test_an_empty_sample_has_no_family() -> None:
+    empty = {
+        name: np.zeros(0, np.uint32 if name in ("dst", "src", "tcp_seq", "tcp_ack") else np.uint16)
+        for name in ("src", *COLUMNS)
+    }
+    empty["ttl"] = np.zeros(0, np.uint8)
+    made = discover(Sample.of_packets(empty | {"ts": np.zeros(0, np.int64)}))
+    assert made.families == [] and made.stack_defaults == []
+
+
+def test_a_second_run_says_the_same() -> None:
+    made, sample, _ = found_in(PLANTED, 200_000, 60, 0.2)
+    again = discover(sample, telescope_prefixes=DEFAULT_TELESCOPE)
+    assert [(f.relation, f.sources.tolist()) for f in again.families] == [
+        (f.relation, f.sources.tolist()) for f in made.families
+    ]
