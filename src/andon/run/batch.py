@@ -155,7 +155,8 @@ def _damage(reports: Sequence[FileReport], late: int) -> list[Finding]:
                 engine_version=1,
                 kind="input-damage",
                 title=f"{Path(report.path).name} is damaged",
-                statement=f"{report.places:,} damaged places in {report.path}; {report.packets:,} packets "
+                statement=f"{report.places:,} damaged place{'s' * (report.places != 1)} in {report.path}; "
+                f"{report.packets:,} packets "
                 f"were read all the same. First: {report.damage[0]}.",
                 confidence=1.0,
                 calibration="seen while reading",

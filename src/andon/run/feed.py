@@ -38,6 +38,7 @@ class FileReport:
     vlan_depth: int = 0  # most VLAN tags on one packet
     first: int | None = None  # ns
     last: int | None = None
+    link_types: tuple[int, ...] = ()
     skipped: dict[str, int] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)
     places: int = 0  # damaged places; ``damage`` names the first thousand
@@ -207,5 +208,6 @@ class Feed:
         report.packets = reader.counts.packets
         report.rows = reader.counts.rows
         report.skipped = dict(reader.counts.skipped)
+        report.link_types = tuple(reader.link_types)
         report.damage += [f"at byte {item.offset:,}: {item.what}" for item in reader.damage]
         report.places += reader.damage_total
