@@ -40,7 +40,11 @@ def command(
     ),
     top: int = typer.Option(5, "--top", min=1, help="Findings of one kind to show in the table."),
     hash_key: int = typer.Option(
-        0, "--hash-key", min=0, help="Key for the hashes of bounded tables; set your own if you are a target."
+        0,
+        "--hash-key",
+        min=0,
+        max=2**64 - 1,
+        help="Key for the hashes of bounded tables; set your own if you are a target.",
     ),
     setting: list[str] = typer.Option(
         [], "--set", help="ENGINE.NAME=VALUE, e.g. darknet.tools.false_alarms=0.001. Repeatable."
@@ -59,25 +63,42 @@ def command(
     from andon.run.engines import EngineError, load_engines
     from andon.run.spool import spooled
 
+    _usable(files, out)
     site = _site(Site, telescope, known, geo, rdns, setting)
     if hash_key:
         site = replace(site, hash_key=hash_key)
     try:
         engines = load_engines(site, engine or None)
+        _known_settings(site, load_engines(site))
         with spooled(files) as paths, progress("analyze") as report:
             result = analyze(paths, site, engines, report)
             for item in result.files:
                 if item.error is not None:
                     note(f"andon: {item.path}: {item.error}")
-            if out is not None and result.readable:
-                _write(result, out, site, mask, paths if packets else None)
+            if result.readable:
+                _answer(result, site, mask, format, top)
+                if out is not None:
+                    _write(result, out, site, mask, paths if packets else None)
     except (EngineError, ValueError) as error:
         fail(str(error), 2)
     except OSError as error:
         fail(f"{error}", 1)
     if not result.readable:
         fail("none of the files could be read", 1)
-    _answer(result, site, mask, format, top)
+
+
+def _usable(files: list[str], out: Path | None) -> None:
+    """Say what is wrong with the command line before hours of work rather than after."""
+    for name in dict.fromkeys(files):
+        if files.count(name) > 1:
+            note(f"andon: {name} is given {files.count(name)} times and read once")
+        if Path(name).is_dir():
+            fail(f"{name} is a folder: give its files, for example {name.rstrip('/')}/*", 2)
+    if out is not None:
+        try:
+            (out / "tables").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            fail(f"cannot write results to {out}: {error.strerror}", 2)
 
 
 def _answer(result: Analysis, site: Site, mask: bool, format: Format, top: int) -> None:
@@ -144,6 +165,13 @@ def _site(
         fail(str(error), 2)
     prefixes = tuple(part.strip() for part in telescope.split(",") if part.strip())
     return make(telescope=prefixes, lists=tables, rdns=names, locator=where, settings=settings)
+
+
+def _known_settings(site: Site, engines: list[Any]) -> None:
+    known = {name for engine in engines for name in engine.uses if name.count(".") == 2}
+    unknown = [name for name in site.settings if name not in known]
+    if unknown:
+        fail(f"--set {unknown[0]}: there is no such setting; there are {', '.join(sorted(known))}", 2)
 
 
 def _value(text: str) -> int | float | str:

@@ -11,13 +11,13 @@ from andon.cli.terminal import Format, fail, note, progress
 
 def command(
     seed: int = typer.Option(1, "--seed", help="Same seed, same traffic."),
-    small: bool = typer.Option(False, "--small", help="One million packets instead of ten."),
+    small: bool = typer.Option(False, "--small", help="One million packets instead of eleven."),
     keep: Path | None = typer.Option(None, "--keep", help="Keep capture, truth and results in this folder."),
     format: Format = typer.Option(Format.table, "--format", help="table or json."),
 ) -> None:
     """An hour on a simulated telescope, beside the truth.
 
-    Simulates ten million packets of background traffic and scans, analyses them, and compares.
+    Simulates eleven million packets of background traffic and scans, analyses them, and compares.
 
     Example: andon demo --keep demo
     """
@@ -41,4 +41,4 @@ def command(
             with tempfile.TemporaryDirectory(prefix="andon-demo-") as folder:
                 go(Path(folder))
     except OSError as error:
-        fail(f"{error} (the demo needs 1.5 GB of disk; --small needs 200 MB)", 1)
+        fail(f"{error} (the demo needs 1 GB of disk; --small needs 200 MB)", 1)

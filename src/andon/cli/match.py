@@ -10,7 +10,7 @@ from andon.cli.terminal import Format, console, fail, note
 
 
 def command(
-    file: str = typer.Argument(..., metavar="FILE", help="A capture."),
+    file: str = typer.Argument(..., metavar="FILE", help="A capture; - for standard input."),
     fingerprint: str = typer.Option(
         ..., "--fingerprint", help="An expression, or the name of a known tool such as mirai."
     ),
@@ -22,9 +22,11 @@ def command(
     Example: andon match --fingerprint 'tcp.seq == ip.dst' capture.pcap
     """
     from andon.run.match import match
+    from andon.run.spool import spooled
 
     try:
-        result = match(file, fingerprint)
+        with spooled([file]) as (path,):
+            result = match(path, fingerprint)
     except (OSError, ValueError) as error:
         fail(f"{error}", 1 if isinstance(error, OSError) else 2)
     result["top_sources"] = result["top_sources"][:top]

@@ -42,7 +42,7 @@ def _inputs(screen: Console, result: Analysis) -> None:
     good = [item for item in result.files if item.error is None]
     packets = sum(item.packets for item in good)
     rows = sum(item.rows for item in good)
-    text = f"{packets:,} packets in {len(good)} file{'s' if len(good) != 1 else ''}"
+    text = f"{packets:,} packet{'s' * (packets != 1)} in {len(good)} file{'s' * (len(good) != 1)}"
     if packets != rows:
         text += f"; {rows:,} of them IP"
     outside = sum(item.outside for item in good)
@@ -83,6 +83,7 @@ def _finding(screen: Console, finding: Finding) -> None:
     block.add_row(Text(finding.severity, style=_COLOURS[finding.severity]), title)
     block.add_row("", Text(safe(finding.statement)))
     checks = [item.check for item in finding.evidence if item.check and item.check.expression]
+    checks.sort(key=_says_most)
     for check in checks[:1]:
         block.add_row(Text("check", style="green"), _check(check))
     if len(checks) > 1:
@@ -91,9 +92,21 @@ def _finding(screen: Console, finding: Finding) -> None:
     screen.print(block)
 
 
+def _says_most(check: Check) -> float:
+    """Sorts checks that chance could pass behind those it could not, otherwise as they were."""
+    return 1.0 if (check.expected or 0) < 2 * check.by_chance else 0.0
+
+
 def _check(check: Check) -> Text:
     from rich.text import Text
 
-    chance = f"; {check.by_chance:,.2g} by chance" if check.by_chance else ""
-    counted = f"{check.expected:,}" if check.expected is not None else "?"
-    return Text(f"{check.tool} '{check.expression}' -> {counted} packets{chance}", style="dim")
+    chance = f"; {_few(check.by_chance)} by chance" if check.by_chance else ""
+    counted = "?" if check.expected is None else f"{check.expected:,}"
+    noun = "packet" if check.expected == 1 else "packets"
+    files = " ".join(f"-r {safe(name)}" for name in check.input) if len(check.input) == 1 else "-r FILE"
+    text = f"{check.tool} -O --count {files} '{check.expression}' -> {counted} {noun}{chance}"
+    return Text(text, style="dim")
+
+
+def _few(number: float) -> str:
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 
 from andon.observe import framing as F
 from andon.observe import reasons, resync
-from andon.observe.headers import Section, file_header, interface_block, section_block
+from andon.observe.headers import (
+    InterfaceTable,
+    Section,
+    file_header,
+    interface_block,
+    section_block,
+)
 from andon.observe.sources import Source
 
 MOST_DAMAGE: Final = 1000
@@ -48,6 +54,7 @@ class Capture:
         self.damage: list[Damage] = []
         self.damage_total = 0
         self.link_types: list[int] = []
+        self._table = InterfaceTable()
         self.stopped = ""
         try:
             self._enter(file_header(source))
@@ -62,7 +69,7 @@ class Capture:
         s[F.SWAPPED], s[F.NG] = section.swapped, section.ng
         s[F.MULTIPLY], s[F.FRACTION_LIMIT] = section.multiply, section.fraction_limit
         s[F.LINK], s[F.MAX_CAPTURED] = section.link, section.max_captured
-        self._interfaces = section.table()
+        self._interfaces = self._table.of(section)
         if not section.ng:
             self.link_types.append(section.link)
         elif section.interfaces and section.interfaces[-1].link not in self.link_types:

@@ -18,7 +18,7 @@ from andon.observe.sources import PCAP_MAGICS, PCAPNG_MAGIC, NotACapture, Source
 
 _MAX_CAPTURED: Final = 262_144
 _MOST_CAPTURED: Final = 1 << 20
-_MOST_INTERFACES: Final = 65_536
+_MOST_INTERFACES: Final = 16_384
 _OPT_TSRESOL, _OPT_TSOFFSET = 9, 14
 
 
@@ -47,10 +47,26 @@ class Section:
     size: int = 0
     need: bool = False
 
-    def table(self) -> NDArray[np.int64]:
-        """The interfaces as the kernels want them."""
-        rows = [(i.link, i.kind, i.operand, i.offset, i.snap) for i in self.interfaces]
-        return np.array(rows, dtype=np.int64).reshape(len(rows), F.IF_WIDTH)
+
+class InterfaceTable:
+    """The interfaces of a section as the kernels want them, kept up to date in constant time per interface."""
+
+    def __init__(self) -> None:
+        self._of: list[Interface] | None = None
+        self._used = 0
+        self._rows = np.zeros((16, F.IF_WIDTH), dtype=np.int64)
+
+    def of(self, section: Section) -> NDArray[np.int64]:
+        if section.interfaces is not self._of:
+            self._of, self._used = section.interfaces, 0
+        count = len(section.interfaces)
+        while len(self._rows) < count:
+            self._rows = np.concatenate([self._rows, np.zeros_like(self._rows)])
+        for at in range(self._used, count):
+            i = section.interfaces[at]
+            self._rows[at] = (i.link, i.kind, i.operand, i.offset, i.snap)
+        self._used = count
+        return self._rows[:count]
 
 
 def _bytes(source: Source, pos: int, n: int) -> bytes:
@@ -116,7 +132,7 @@ def interface_block(source: Source, pos: int, section: Section) -> Section | Non
     if pos + size > source.length:
         return replace(section, need=True)
     if len(section.interfaces) >= _MOST_INTERFACES:
-        return None
+        return replace(section, size=size, need=False)  # passed over; its packets have an unknown interface
     body = _bytes(source, pos + 16, min(size - 20, 65_536))
     resolution, offset = 6, 0
     at = 0
@@ -132,8 +148,9 @@ def interface_block(source: Source, pos: int, section: Section) -> Section | Non
         at += 4 + (length + 3) // 4 * 4
     how, operand = _resolution(resolution)
     nanoseconds = (offset * 1_000_000_000 + (1 << 63)) % (1 << 64) - (1 << 63)
-    interface = Interface(link, snap, how, operand, nanoseconds)
-    return replace(section, interfaces=[*section.interfaces, interface], size=size, need=False)
+    # The list is the section's own and grows with it: copying it for each of many interfaces would be quadratic.
+    section.interfaces.append(Interface(link, snap, how, operand, nanoseconds))
+    return replace(section, size=size, need=False)
 
 
 def _resolution(value: int) -> tuple[int, int]:

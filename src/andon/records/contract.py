@@ -95,8 +95,11 @@ class Site:
     hash_key: int = 0x9E3779B97F4A7C15  # keys the hashes of bounded tables; same key, same sample
 
     def setting(self, engine: str, name: str, default: Any) -> Any:
-        """Value of ``[engine.ENGINE] NAME``, or the default."""
-        return self.settings.get(f"{engine}.{name}", default)
+        """Value of ``[engine.ENGINE] NAME``, or the default, whose type it has to have. Raises ValueError."""
+        value = self.settings.get(f"{engine}.{name}", default)
+        if isinstance(default, int | float) and not isinstance(value, int | float):
+            raise ValueError(f"setting {engine}.{name} is a number, not {value!r}")
+        return value
 
 
 C = TypeVar("C", bound=State)

@@ -63,7 +63,7 @@ def analyze(
     result = Analysis()
     conclusions = _Conclusions(engines, result)
     columns = tuple(dict.fromkeys(name for engine in engines for name in engine.columns))
-    feed = Feed(paths, columns, telescope)
+    feed = Feed(paths, columns, telescope, cut=_DAY)
     with ThreadPoolExecutor(threads or min(len(engines), os.cpu_count() or 1)) as pool:
         waiting: list[Any] = []
         passed: int | None = None  # the watermark after the batches that are summarised
@@ -85,6 +85,7 @@ def analyze(
     conclusions.until(None)
     result.files = feed.reports
     result.late = max((windows.late for windows in conclusions.windows), default=0)
+    result.late += sum(report.astray for report in feed.reports)
     readable = [report.path for report in feed.reports if report.error is None]
     result.findings = recount(
         result.findings, readable, telescope, (lambda rows: progress("check", rows)) if progress else None
@@ -154,7 +155,8 @@ def _damage(reports: Sequence[FileReport], late: int) -> list[Finding]:
                 engine_version=1,
                 kind="input-damage",
                 title=f"{Path(report.path).name} is damaged",
-                statement=f"{report.places:,} damaged places in {report.path}; {report.packets:,} packets "
+                statement=f"{report.places:,} damaged place{'s' * (report.places != 1)} in {report.path}; "
+                f"{report.packets:,} packets "
                 f"were read all the same. First: {report.damage[0]}.",
                 confidence=1.0,
                 calibration="seen while reading",
@@ -175,10 +177,10 @@ def _damage(reports: Sequence[FileReport], late: int) -> list[Finding]:
                 engine="run.input",
                 engine_version=1,
                 kind="input-damage",
-                title=f"{late:,} packets came too late to be counted",
-                statement=f"{late:,} packets bear times more than 60 s before those around them, in windows "
-                "that were concluded already. They are in no finding. Sort the capture by time "
-                "(reordercap IN OUT) to have them counted.",
+                title=f"{late:,} packets with times out of order are not counted",
+                statement=f"The times of {late:,} packets do not fit those around them: they are more than 60 s "
+                "late, in windows that were concluded already, or more than a day astray. They are in no other "
+                "finding. If the times are true, sort the capture (reordercap IN OUT) to have them counted.",
                 confidence=1.0,
                 calibration="counted while reading",
                 window=(min(starts) // _DAY * _DAY, max(ends) // _DAY * _DAY + _DAY),

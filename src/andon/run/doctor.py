@@ -72,5 +72,5 @@ def _memory() -> Item:
 def _disk() -> Item:
     free = shutil.disk_usage(tempfile.gettempdir()).free / 2**30
     return Item(
-        "temporary disk", free >= 2, False, f"{free:.1f} GiB free in {tempfile.gettempdir()} (demo: 2)"
+        "temporary disk", free >= 1, False, f"{free:.1f} GiB free in {tempfile.gettempdir()} (demo: 1)"
     )

@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, collapse_addresses, ip_network
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from numba import njit
 
 from andon.observe import read
 from andon.records.columns import column
+from andon.run.order import astray
 
 LATENESS = 60_000_000_000  # how far out of order a batch file may be: 60 s
-MAX_OPEN_FILES = 64
+_STRAGGLERS = 8
 
 
 @dataclass
@@ -31,10 +33,12 @@ class FileReport:
     path: str
     packets: int = 0
     rows: int = 0
+    astray: int = 0  # rows whose time does not fit those around them
     outside: int = 0  # rows whose destination is not in the telescope given
     vlan_depth: int = 0  # most VLAN tags on one packet
     first: int | None = None  # ns
     last: int | None = None
+    link_types: tuple[int, ...] = ()
     skipped: dict[str, int] = field(default_factory=dict)
     damage: list[str] = field(default_factory=list)
     places: int = 0  # damaged places; ``damage`` names the first thousand
@@ -90,15 +94,18 @@ class Telescope:
 class Feed:
     """Iterate to get (file number, batch, times in ns, watermark after it).
 
-    The watermark is a time before which nothing more is expected: the least, over all files, of the middle
-    time of the last batch, less the lateness. (The middle, so that a damaged timestamp does not move it.)
-    ``reports`` is complete when the iteration has ended."""
+    The watermark is a time before which nothing more is expected: the least, over all files, of where each file
+    stands, less the lateness. A file stands at the time of its last but seventh row, so that a few damaged
+    timestamps do not move it. Batches are cut at the days of ``cut`` (ns; 0: not cut), in time order, and rows
+    whose times do not fit those around them (``order.astray``) are left out and counted, so that wild timestamps
+    cannot open windows without end. ``reports`` is complete when the iteration has ended."""
 
     def __init__(
-        self, paths: Sequence[str | Path], columns: Sequence[str], telescope: Telescope | None
+        self, paths: Sequence[str | Path], columns: Sequence[str], telescope: Telescope | None, cut: int = 0
     ) -> None:
         self.columns = tuple(dict.fromkeys(("ts", "dst", "vlan_tags", *columns)))
         self.telescope = telescope
+        self.cut = cut
         self.reports = [FileReport(str(path)) for path in paths]
 
     def __iter__(self) -> Iterator[tuple[int, pa.RecordBatch, np.ndarray, int]]:
@@ -109,29 +116,75 @@ class Feed:
             if start is not None:
                 heapq.heappush(heap, (start, number))
         while heap:
-            _, number = heapq.heappop(heap)
+            position, number = heapq.heappop(heap)
             report = self.reports[number]
-            if number not in readers:
-                reader = read(report.path, columns=self.columns)
-                readers[number] = (reader, iter(reader))
-            reader, batches = readers[number]
-            batch = next(batches, None)
+            batch = self._next(readers, number)
             if batch is None:
-                self._finish(report, reader)
-                del readers[number]
                 continue
             if not batch.num_rows:
-                heapq.heappush(heap, (heap[0][0] if heap else 0, number))
+                heapq.heappush(heap, (position, number))
                 continue
             ts = column(batch, "ts")
-            middle = int(np.partition(ts, len(ts) // 2)[len(ts) // 2])
-            heapq.heappush(heap, (middle, number))
             self._note(report, batch, ts)
             if self.telescope is not None:
                 kept = self.telescope.keep(batch)
                 report.outside += batch.num_rows - kept.num_rows
                 batch, ts = kept, column(kept, "ts")
-            yield number, batch, ts, heap[0][0] - LATENESS
+            batch, ts = self._in_order(report, batch, ts)
+            if len(ts):
+                position = int(np.partition(ts, max(len(ts) - _STRAGGLERS, 0))[max(len(ts) - _STRAGGLERS, 0)])
+            heapq.heappush(heap, (position, number))
+            others = heap[0][0]
+            for start, end in self._pieces(ts):
+                last = end == len(ts)
+                next_start = others if last else min(others, int(ts[end:].min()))
+                yield number, batch.slice(start, end - start), ts[start:end], next_start - LATENESS
+
+    def _next(self, readers: dict[int, Any], number: int) -> pa.RecordBatch | None:
+        """The next batch of a file; None at its end, or when it cannot be read any further (said in the report)."""
+        report = self.reports[number]
+        reader = None
+        try:
+            if number not in readers:
+                opened = read(report.path, columns=self.columns)
+                readers[number] = (opened, iter(opened))
+            reader, batches = readers[number]
+            batch = next(batches, None)
+        except (OSError, ValueError) as error:
+            batch = None
+            if reader is None:
+                report.error = f"{error}"
+            else:
+                report.damage.append(f"reading stopped: {error}")
+                report.places += 1
+        if batch is None:
+            readers.pop(number, None)
+            if reader is not None:
+                self._finish(report, reader)
+        return batch
+
+    def _in_order(
+        self, report: FileReport, batch: pa.RecordBatch, ts: np.ndarray
+    ) -> tuple[pa.RecordBatch, np.ndarray]:
+        """Rows that fit, in the order of the days they are cut at."""
+        if not self.cut or not len(ts):
+            return batch, ts
+        gone = astray(ts)
+        if gone is not None:
+            report.astray += int(gone.sum())
+            batch = batch.filter(pa.array(~gone))
+            ts = column(batch, "ts")
+        days = ts // self.cut
+        if np.any(days[1:] < days[:-1]):
+            batch = batch.take(pa.array(np.argsort(days, kind="stable")))
+            ts = column(batch, "ts")
+        return batch, ts
+
+    def _pieces(self, ts: np.ndarray) -> Iterator[tuple[int, int]]:
+        if not len(ts):
+            return
+        edges = np.flatnonzero(np.diff(ts // self.cut)) + 1 if self.cut else np.empty(0, np.int64)
+        yield from pairwise([0, *edges.tolist(), len(ts)])
 
     def _peek(self, report: FileReport) -> int | None:
         """First time in the file; None (and an error in the report) if it cannot be read."""
@@ -155,5 +208,6 @@ class Feed:
         report.packets = reader.counts.packets
         report.rows = reader.counts.rows
         report.skipped = dict(reader.counts.skipped)
-        report.damage = [f"at byte {item.offset:,}: {item.what}" for item in reader.damage]
-        report.places = reader.damage_total
+        report.link_types = tuple(reader.link_types)
+        report.damage += [f"at byte {item.offset:,}: {item.what}" for item in reader.damage]
+        report.places += reader.damage_total

@@ -11,7 +11,7 @@ import numpy as np
 from andon.detect.darknet.tools.catalogue import load
 from andon.observe import read
 from andon.records.columns import column
-from andon.records.expression import canonical, compile_program, evaluate, parse, to_bpf
+from andon.records.expression import ExpressionError, canonical, compile_program, evaluate, parse, to_bpf
 from andon.records.packet import SCHEMA
 
 
@@ -20,7 +20,17 @@ def match(path: str, fingerprint: str) -> dict[str, Any]:
 
     Raises ValueError for a text that is neither, or for a relation with a session key; OSError, ValueError for a
     file that cannot be read."""
-    expression = parse(_known().get(fingerprint, fingerprint))
+    known = _known()
+    if fingerprint in {tool.name for tool in load().tools} - set(known):
+        raise ValueError(
+            f"{fingerprint} is recognised by what the packets of a source share: use andon analyze"
+        )
+    try:
+        expression = parse(known.get(fingerprint, fingerprint))
+    except ExpressionError as error:
+        raise ValueError(
+            f"{error}; give an expression, or one of the tools {', '.join(sorted(known))}"
+        ) from error
     program = compile_program(expression)
     if program.key_bits:
         raise ValueError("a relation with a session key has to be judged by source: use andon analyze")

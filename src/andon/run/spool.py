@@ -1,4 +1,4 @@
-"""Standard input as a file: a check needs a second read, which a pipe cannot give."""
+"""Pipes as files: a check needs a second read, which a pipe cannot give."""
 
 from __future__ import annotations
 
@@ -12,12 +12,21 @@ from pathlib import Path
 
 @contextmanager
 def spooled(paths: Sequence[str]) -> Iterator[list[str]]:
-    """The paths, with ``-`` replaced by a temporary copy of standard input that is removed afterwards."""
-    if "-" not in paths:
-        yield list(paths)
+    """The paths, each once, with ``-`` and named pipes replaced by temporary copies that are removed afterwards."""
+    once = list(dict.fromkeys(paths))
+    pipes = [path for path in once if path == "-" or Path(path).is_fifo()]
+    if not pipes:
+        yield once
         return
     with tempfile.TemporaryDirectory(prefix="andon-") as folder:
-        copy = Path(folder) / "stdin"
-        with copy.open("wb") as out:
-            shutil.copyfileobj(sys.stdin.buffer, out, 1 << 20)
-        yield [str(copy) if path == "-" else path for path in paths]
+        copies: dict[str, str] = {}
+        for number, path in enumerate(pipes):
+            copy = Path(folder) / ("standard input" if path == "-" else f"pipe-{number}")
+            with copy.open("wb") as out:
+                if path == "-":
+                    shutil.copyfileobj(sys.stdin.buffer, out, 1 << 20)
+                else:
+                    with Path(path).open("rb") as pipe:
+                        shutil.copyfileobj(pipe, out, 1 << 20)
+            copies[path] = str(copy)
+        yield [copies.get(path, path) for path in once]

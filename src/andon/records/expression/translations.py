@@ -27,7 +27,7 @@ def translations(text: str) -> dict[str, str]:
         "tcpdump (short)": lambda e: to_bpf(e, whole=False),
         "tcpdump (one VLAN tag or none)": lambda e: to_bpf(e, vlan=True),
         "sql": _sql,
-        "suricata": lambda e: to_suricata(e, _SID, str(canonical(e))),
+        "suricata": lambda e: to_suricata(e, _SID, "Andon relation"),
         "zeek": to_zeek,
     }
     result = {"canonical": str(canonical(expression))}

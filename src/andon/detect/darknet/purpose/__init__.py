@@ -182,8 +182,8 @@ def _forged(victims: pa.Table | None) -> str:
         return ""
     senders = int(victims["partners"].to_numpy()[flooded].sum())
     return (
-        f"About {senders:,} sources only took part in a flood or a reflection aimed at one address (see "
-        "backscatter-victim): they are forged or abused and scan for nobody, and count as undecided here."
+        f"Not all of them scan: about {senders:,} sources of the day took part in a flood or a reflection aimed at "
+        "one address (see backscatter-victim); forged or abused, they have no purpose of their own."
     )
 
 

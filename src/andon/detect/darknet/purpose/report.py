@@ -159,7 +159,7 @@ def _classes(purpose: int, sources: int, packets: int, total: int, counts: Count
     claim = {
         SURVEY: f"{sources:,} {noun} to survey the Internet",
         ATTACK: f"{sources:,} {noun} to attack",
-        UNDECIDED: f"{sources:,} {noun} for a purpose that the evidence does not settle at nine to one",
+        UNDECIDED: f"For {sources:,} source{'s' * (sources != 1)} the evidence does not reach nine to one either way",
     }[purpose]
     reasons = ", ".join(f"{name} ({number:,})" for name, number in counts.most_common(6))
     return (

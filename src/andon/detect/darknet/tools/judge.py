@@ -113,7 +113,7 @@ def judge_global(
         last=-columns["times"][named, 1],
         tested=tested,
         expected=expected,
-        sampled=1.0 / scale,
+        sampled=min(1.0 / scale, 2.0 ** -samples[-1].level if signature.min_ports else 1.0),
         single=int(np.count_nonzero(named & (distinct == 1) & (tail <= limit))),
         looked_at=looked_at,
         by_ports=int(np.count_nonzero(several)),
