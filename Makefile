@@ -7,13 +7,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help demo test lint types contracts check bench lock clean clean-cache nightly-tools nightly-purpose nightly-scale
+.PHONY: help demo test lint types contracts check bench lock clean clean-cache nightly-tools nightly-fingerprint nightly-purpose nightly-scale
 help:
 	@echo "make demo       environment, then an hour on a simulated telescope, analysed"
 	@echo "make test       environment with test extras, then all tests"
 	@echo "make check      test, lint, types, import contracts (what CI runs)"
 	@echo "make bench      the figures of docs/benchmarks.md that take minutes"
-	@echo "make nightly-*  the long ones: tools, purpose, scale"
+	@echo "make nightly-*  the long ones: tools, fingerprint, purpose, scale"
 	@echo "make lock       renew requirements/*.txt (needs uv)"
 
 $(BIN)/python:
@@ -65,6 +65,9 @@ nightly-scale: $(VENV)/.stamp-test
 
 nightly-tools: $(VENV)/.stamp-test
 	$(BIN)/python benchmarks/tools/run.py
+
+nightly-fingerprint: $(VENV)/.stamp-test
+	$(BIN)/python benchmarks/fingerprint/run.py --slice-minutes 50
 
 nightly-purpose: $(VENV)/.stamp-test
 	$(BIN)/python benchmarks/purpose/run.py

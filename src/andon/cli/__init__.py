@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from andon.cli import analyze, count, demo, doctor, match, simulate, translate
+from andon.cli import analyze, count, demo, doctor, fingerprints, match, simulate, translate
 
 app = typer.Typer(
     name="andon",
@@ -29,6 +29,7 @@ app.command("match")(match.command)
 app.command("translate")(translate.command)
 app.command("doctor")(doctor.command)
 app.add_typer(simulate.app, name="simulate")
+app.add_typer(fingerprints.app, name="fingerprints")
 
 
 @app.callback(invoke_without_command=True)
