@@ -48,7 +48,17 @@ def test_help_takes_at_most_three_tenths_of_a_cpu_second() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "analyze", "count", "match", "translate", "doctor", "simulate internet", "fingerprints discover"]
+    "command",
+    [
+        "demo",
+        "analyze",
+        "count",
+        "match",
+        "translate",
+        "doctor",
+        "simulate internet",
+        "fingerprints discover",
+    ],
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = andon(*command.split(), "--help")
