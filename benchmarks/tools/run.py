@@ -33,17 +33,8 @@ from andon.records.contract import Context, Site
 from andon.records.expression import compile_program, evaluate, parse
 from andon.simulate.internet import InternetConfig, packets, truth
 from andon.simulate.internet.catalogue import default_families
+from andon.simulate.score import TOOL_OF_STACK
 
-STACKS = {
-    "mirai": "mirai",
-    "masscan": "masscan",
-    "masscan-old": "masscan",
-    "zmap-old": "zmap",
-    "unicornscan": "unicornscan",
-    "nmap": "nmap",
-    "nmap-old": "nmap",
-    "hajime": "hajime",
-}
 SOURCES = 60  # at least, of each family that runs a tool
 TOOLS = ("mirai", "masscan", "zmap", "unicornscan", "nmap", "hajime")
 RELATIONS = {
@@ -108,8 +99,8 @@ def true_sources(config: InternetConfig, seen: np.ndarray | None = None) -> dict
     table = truth(config)[0]
     found: dict[str, set[int]] = {tool: set() for tool in TOOLS}
     for stack, source in zip(table["stack"].to_pylist(), table["src"].to_pylist(), strict=True):
-        if stack in STACKS:
-            found[STACKS[stack]].add(source)
+        if stack in TOOL_OF_STACK:
+            found[TOOL_OF_STACK[stack]].add(source)
     if seen is not None:
         present = set(seen.tolist())
         found = {tool: sources & present for tool, sources in found.items()}
@@ -202,7 +193,7 @@ def world(seed: int, size: int, contamination: float) -> InternetConfig:
     """The default world, with enough sources of each tool for a rate to mean something."""
     plain = InternetConfig(seed=seed, packets=size, contamination=contamination)
     families = tuple(
-        family.with_sources(max(family.sources, SOURCES)) if family.tool in STACKS else family
+        family.with_sources(max(family.sources, SOURCES)) if family.tool in TOOL_OF_STACK else family
         for family in default_families(plain)
     )
     return replace(plain, families=families)

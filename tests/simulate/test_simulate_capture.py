@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from captured import Packet, read
 
+from andon import observe
 from andon.records import packet
 from andon.simulate.internet import (
     InternetConfig,
@@ -258,9 +259,6 @@ def test_truth_without_a_file_is_the_same(made: SimulationResult) -> None:
 
 
 def test_the_project_s_own_reader_sees_the_same_records(made: SimulationResult) -> None:
-    observe = pytest.importorskip("andon.observe", reason="the capture reader is not there")
-    if not hasattr(observe, "read"):
-        pytest.skip("the capture reader is not there")
     theirs = pa.Table.from_batches(observe.read(made.capture))
     ours = pa.Table.from_batches(packets(CONFIG))
     for name in packet.COLUMNS:

@@ -42,16 +42,9 @@ def _options(version: bool = typer.Option(False, "--version", help="Print the ve
 
 
 def main() -> None:
-    """Entry point. A broken pipe (``andon ... | head``) and Ctrl-C end quietly."""
+    """Entry point. Typer ends a broken pipe (``andon ... | head``) and Ctrl-C quietly by itself."""
     try:
         app()
-    except BrokenPipeError:
-        # Python would complain once more when it flushes stdout at exit.
-        sys.stderr.close()
-        sys.exit(0)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        sys.exit(130)
     except Exception as error:
         # Whatever the input, a person gets a sentence; the traceback is for whoever mends it.
         if os.environ.get("ANDON_DEBUG"):

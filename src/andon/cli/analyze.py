@@ -60,7 +60,7 @@ def command(
         fail("--packets needs --out DIR", 2)
     from andon.records.contract import Site
     from andon.run.batch import analyze
-    from andon.run.engines import EngineError, load_engines
+    from andon.run.engines import EngineError, choose, load_engines
     from andon.run.spool import spooled
 
     _usable(files, out)
@@ -68,8 +68,10 @@ def command(
     if hash_key:
         site = replace(site, hash_key=hash_key)
     try:
-        engines = load_engines(site, engine or None)
-        _known_settings(site, load_engines(site))
+        engines = load_engines(site)
+        _known_settings(site, engines)
+        if engine:
+            engines = choose(engines, engine)
         with spooled(files) as paths, progress("analyze") as report:
             result = analyze(paths, site, engines, report)
             for item in result.files:

@@ -85,7 +85,6 @@ class Site:
     """What the operator told us. Engines read it when they are made; they do no I/O of their own."""
 
     telescope: tuple[str, ...] = ()  # prefixes in CIDR; empty: inferred from the traffic
-    own: tuple[str, ...] = ()  # the organisation's own live prefixes
     lists: Mapping[str, pa.Table] = field(default_factory=lambda: MappingProxyType({}))
     # name -> (cidr, organisation): acknowledged scanners and the like
     rdns: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))  # uint32 address -> name

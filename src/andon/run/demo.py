@@ -19,7 +19,7 @@ from andon.records.finding import Finding
 from andon.run.batch import Analysis, analyze
 from andon.run.results import write_results
 from andon.simulate.internet import demo_config, simulate, small_config
-from andon.simulate.score import Score
+from andon.simulate.score import TOOL_OF_STACK, Score
 
 # A relation of 16 bits can be told from chance on two packets at the earliest.
 _ENOUGH = 2
@@ -89,19 +89,6 @@ def _addresses(finding: Finding) -> list[int]:
     return [int(IPv4Address(entity.value)) for entity in finding.entities if entity.type == "ipv4-addr"]
 
 
-# Which tool of the catalogue forms the packets of which simulated stack. New ZMap has no relation, so no name.
-_TOOL_OF_STACK = {
-    "mirai": "mirai",
-    "masscan": "masscan",
-    "masscan-old": "masscan",
-    "zmap-old": "zmap",
-    "unicornscan": "unicornscan",
-    "nmap": "nmap",
-    "nmap-old": "nmap",
-    "hajime": "hajime",
-}
-
-
 def _tools(result: Analysis, truth: pa.Table) -> list[Score]:
     """One score per tool that was there or was named; truth: sources with two or more packets of the tool."""
     found: dict[str, set[int]] = {}
@@ -110,7 +97,7 @@ def _tools(result: Analysis, truth: pa.Table) -> list[Score]:
             found.setdefault(finding.subject[1], set()).update(_addresses(finding))
     true: dict[str, set[int]] = {}
     for row in truth.select(["src", "stack", "packets"]).to_pylist():
-        tool = _TOOL_OF_STACK.get(row["stack"])
+        tool = TOOL_OF_STACK.get(row["stack"])
         if tool and row["packets"] >= _ENOUGH:
             true.setdefault(tool, set()).add(row["src"])
     return [Score.of(tool, true.get(tool, ()), found.get(tool, ())) for tool in sorted({*true, *found})]

@@ -34,20 +34,23 @@ def load_engines(site: Site, names: Sequence[str] | None = None) -> list[AnyEngi
     """
     engines: list[AnyEngine] = [import_module(module).engine(site) for module in BUILT_IN]
     engines += [entry.load()(site) for entry in entry_points(group="andon.engines")]
+    return in_order(engines if names is None else choose(engines, names))
+
+
+def choose(engines: Sequence[AnyEngine], names: Sequence[str]) -> list[AnyEngine]:
+    """The engines of these names and those they need. Raises EngineError for a name that none has."""
     by_name = {engine.name: engine for engine in engines}
-    if names is not None:
-        unknown = [name for name in names if name not in by_name]
-        if unknown:
-            raise EngineError(f"no engine named {', '.join(unknown)}; there are: {', '.join(by_name)}")
-        wanted: set[str] = set()
-        queue = list(names)
-        while queue:
-            name = queue.pop()
-            if name not in wanted and name in by_name:
-                wanted.add(name)
-                queue += [need.split(":")[0] for need in by_name[name].needs]
-        engines = [engine for engine in engines if engine.name in wanted]
-    return in_order(engines)
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        raise EngineError(f"no engine named {', '.join(unknown)}; there are: {', '.join(by_name)}")
+    wanted: set[str] = set()
+    queue = list(names)
+    while queue:
+        name = queue.pop()
+        if name not in wanted and name in by_name:
+            wanted.add(name)
+            queue += [need.split(":")[0] for need in by_name[name].needs]
+    return [engine for engine in engines if engine.name in wanted]
 
 
 def in_order(engines: Iterable[AnyEngine]) -> list[AnyEngine]:

@@ -5,6 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+# Which tool of the catalogue forms the packets of which simulated stack. New ZMap has no relation, so no name.
+TOOL_OF_STACK = {
+    "mirai": "mirai",
+    "masscan": "masscan",
+    "masscan-old": "masscan",
+    "zmap-old": "zmap",
+    "unicornscan": "unicornscan",
+    "nmap": "nmap",
+    "nmap-old": "nmap",
+    "hajime": "hajime",
+}
+
 
 @dataclass(frozen=True)
 class Score:
