@@ -1,12 +1,13 @@
 """Discovery of unlisted fingerprints on packets whose truth is known: recall, precision, exactness, cost.
 
     python benchmarks/fingerprint/run.py --quick [--method algebra|ga|ga-unguarded]
-    python benchmarks/fingerprint/run.py [--experiments planted,noise,slow,mixed,captures] [--slice-minutes 50]
+    python benchmarks/fingerprint/run.py [--experiments planted,noise,slow,mixed,captures,blind] [--slice-minutes 50]
 
 *planted*: sixteen families at once (``andon.simulate.fingerprints``), half of all sources noise, 0, 1, 5, 10 and 20 %
 foreign packets, 20 seeds of 1 M packets. *noise*: 20 seeds of nothing but noise. *slow*: families whose sources send 1
 to 3 packets, 20 to 2,000 sources. *mixed*: several hosts behind an address, several infections of one. *captures*: the
-real ones, alone and spliced into simulated noise. ``--quick`` is one seed at 0 and 10 % and one of noise, 200,000
+real ones, alone and spliced into simulated noise. *blind*: sixteen relations drawn from the grammar (`blind.py`), at 0
+and 10 % foreign packets, seeds from 1,000 on. ``--quick`` is one seed at 0 and 10 % and one of noise, 200,000
 packets each, and (algebra alone) the captures.
 
 Every result is appended to a file of JSON lines under its configuration and is not computed again, so that a long run
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from blind import blind  # type: ignore[import-not-found]
 from captures import real, uses  # type: ignore[import-not-found]
 from experiments import SLOW_SIZES, mixed, noise, planted, slow  # type: ignore[import-not-found]
 from searches import METHODS, Search, run_search, simulated  # type: ignore[import-not-found]
@@ -32,8 +34,9 @@ from tables import show  # type: ignore[import-not-found]
 
 from andon.simulate.fingerprints import benchmark_config
 
-EXPERIMENTS = ("planted", "noise", "slow", "mixed", "captures")
+EXPERIMENTS = ("planted", "noise", "slow", "mixed", "captures", "blind")
 CONTAMINATION = (0, 1, 5, 10, 20)
+BLIND_SEED = 1000  # smaller ones were seen during development
 Job = dict[str, Any]
 
 
@@ -52,6 +55,12 @@ def jobs(options: argparse.Namespace) -> Iterator[Job]:
                 }  # fmt: skip
         if "noise" in wanted:
             yield {**common, "experiment": "noise", "seed": seed, "packets": packets}
+        if "blind" in wanted:
+            for percent in options.contamination or (0, 10):
+                yield {
+                    **common, "experiment": "blind", "seed": BLIND_SEED + seed, "packets": packets,
+                    "contamination": percent,
+                }  # fmt: skip
     for seed in range(options.first_seed, options.first_seed + min(seeds, 3)):
         if "slow" in wanted:
             for size in SLOW_SIZES:
@@ -77,6 +86,8 @@ def carry_out(job: Job, method: Search, data: Path) -> dict[str, Any]:
     seed, packets = job["seed"], job["packets"]
     if job["experiment"] == "planted":
         result = planted(method, seed, packets, job["contamination"] / 100)
+    elif job["experiment"] == "blind":
+        result = blind(method, seed, packets, job["contamination"] / 100)
     elif job["experiment"] == "noise":
         result = noise(method, seed, packets)
     elif job["experiment"] == "slow":
@@ -117,7 +128,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--quick", action="store_true", help="what CI runs")
     made.add_argument("--method", choices=tuple(METHODS), default="algebra")
-    made.add_argument("--experiments", help="comma-separated; default all (--quick: not slow, mixed)")
+    made.add_argument("--experiments", help="comma-separated; default all (--quick: not slow, mixed, blind)")
     made.add_argument("--seeds", type=int, help="default 20 (algebra), 3 (ga), 1 with --quick")
     made.add_argument("--first-seed", type=int, default=1)
     made.add_argument("--packets", type=int, help="default 1,000,000; 200,000 with --quick")

@@ -14,6 +14,7 @@ def show(entries: list[Entry]) -> dict[str, Any]:
     for entry in entries:
         parts[entry["job"]["experiment"]].append(entry)
     makers = {"planted": planted, "noise": noise, "slow": slow, "mixed": mixed, "captures": captures}
+    makers["blind"] = blind
     return {name: makers[name](part) for name, part in parts.items()}
 
 
@@ -165,6 +166,49 @@ def mixed(entries: list[Entry]) -> dict[str, Any]:
         f"families {pct(row['family_recall'])}, eligible sources {pct(row['source_recall'])}, false {row['false']}; "
         f"{row['infected_twice']} addresses with two infections, both found at {row['found_twice']}"
     )
+    return row
+
+
+def blind(entries: list[Entry]) -> dict[str, Any]:
+    """Relations drawn from the grammar: recall by number of operations and by class, what was missed, what is false."""
+    results = [e["result"] for e in entries]
+    row = pooled(results)
+    print(
+        f"\nblind: {row['runs']} runs of sixteen drawn relations: eligible families {pct(row['family_recall'])} of "
+        f"{row['eligible']}, eligible sources {pct(row['source_recall'])}, family precision "
+        f"{pct(row['family_precision'])}, no longer than planted {pct(row['short_share'])}, false {row['false']}; "
+        f"CPU s median {row['cpu_median']:.1f}, most {row['cpu_max']:.1f}"
+    )
+    mine = [f for r in results for f in r["families"] if f["eligible"]]
+    for by in ("operations", "kind"):
+        groups: dict[Any, list[bool]] = defaultdict(list)
+        for f in mine:
+            groups[f[by]].append(bool(f["found"]))
+        row[f"by {by}"] = {str(name): [sum(hits), len(hits)] for name, hits in sorted(groups.items())}
+        for name, (hits, count) in row[f"by {by}"].items():
+            print(f"  {by} {name:20}{hits:5} of {count:4}  {hits / count:6.1%}")
+    row["missed"] = [
+        {
+            "seed": e["job"]["seed"],
+            "operations": f["operations"],
+            "kind": f["kind"],
+            "relation": f["relation"],
+        }
+        for e in entries
+        for f in e["result"]["families"]
+        if f["eligible"] and not f["found"]
+    ]
+    for miss in row["missed"]:
+        print(
+            f"  missed: {miss['relation']} (seed {miss['seed']}, {miss['operations']} operations, {miss['kind']})"
+        )
+    row["false families"] = [{**e["job"], **f} for e in entries for f in e["result"]["false"]]
+    names = {(e["job"]["seed"], f["name"]): f["relation"] for e in entries for f in e["result"]["families"]}
+    for f in row["false families"]:
+        print(
+            f"  false: {f['relation']} ({f['sources']} sources, seed {f['seed']}), {f['share']:.0%} of them of "
+            f"{names.get((f['seed'], f['nearest']), 'no family')}"
+        )
     return row
 
 

@@ -29,6 +29,16 @@ def fingerprints(*words: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def andon(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from andon.cli import main; main()", *map(str, words)],
+        capture_output=True,
+        check=False,
+        timeout=600,
+        text=True,
+    )
+
+
 def selected(tcpdump: str, capture: Path, expression: str) -> int:
     out = subprocess.run(
         [tcpdump, "-O", "-r", capture, "-w", "-", expression], capture_output=True, check=True
@@ -72,7 +82,7 @@ def test_discover_prints_findings_and_nothing_else_and_writes_the_same(
     assert done.stdout == (out / "findings.ndjson").read_text()
     relations = {f["subject"]["value"] for f in findings if f["kind"] == "scanner-fingerprint"}
     assert MINE in relations
-    assert pq.read_metadata(out / "tables" / "darknet.fingerprint.coverage.parquet").num_rows == 1
+    assert pq.read_metadata(coverage_of(out)).num_rows == 1
 
 
 def test_every_exported_filter_selects_what_the_second_read_counted(
@@ -120,6 +130,62 @@ def test_a_card_is_found_by_name_and_by_relation_and_says_how_to_check(
     text = fingerprints("show", by_name["name"], "--from", out).stdout
     assert "tcpdump -O -nn -r CAPTURE" in text
     assert "## What is proven" in text
+
+
+def test_a_name_that_was_found_can_be_matched_in_a_capture(
+    found: tuple[Path, subprocess.CompletedProcess[str]], capture: Path
+) -> None:
+    out, done = found
+    (mine,) = [f for f in map(json.loads, done.stdout.splitlines()) if f["subject"]["value"] == MINE]
+    name = f"fp-{mine['series'][:8]}"
+    matched = andon("match", "--fingerprint", name, "--from", out, "--format", "json", capture)
+    assert json.loads(matched.stdout)["packets"] == mine["count"]
+    for words, why in (
+        (["--fingerprint", name], "--from"),
+        (["--fingerprint", "fp-00000000", "--from", out], "there are: fp-"),
+    ):
+        refused = andon("match", *words, capture)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert why in refused.stderr
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_of_discover_fits_the_terminal(
+    found: tuple[Path, subprocess.CompletedProcess[str]], width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from io import StringIO
+
+    from rich.console import Console
+
+    from andon.cli import fingerprints as command
+    from andon.run.batch import Analysis
+
+    out, done = found
+    shown = StringIO()
+    monkeypatch.setattr(
+        command, "console", lambda: Console(file=shown, width=min(width, 100), highlight=False)
+    )
+    result = Analysis(tables={"darknet.fingerprint:coverage": [pq.read_table(coverage_of(out))]})
+    findings = [_Shown(json.loads(line)) for line in done.stdout.splitlines()]
+    command._show_found(result, findings)  # type: ignore[arg-type]
+    lines = shown.getvalue().splitlines()
+    assert max(map(len, lines)) <= min(width, 100)
+    text = " ".join(" ".join(lines).split())
+    assert MINE in text
+    assert "a key for each session" in text
+    assert "carry neither a fingerprint nor the mark of a known tool" in text
+
+
+class _Shown:
+    """A finding read back from its JSON, as far as a table shows it."""
+
+    def __init__(self, body: dict[str, object]) -> None:
+        self.__dict__ |= body
+        self.subject = tuple(body["subject"].values())  # type: ignore[attr-defined]
+
+
+def coverage_of(out: Path) -> Path:
+    return out / "tables" / "darknet.fingerprint.coverage.parquet"
 
 
 def test_stix_is_a_bundle_of_indicators_with_bpf_patterns_and_stable_ids(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from expression_reference import expressions, tcp_fields
+from expression_reference import expressions, random_columns, tcp_fields
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from andon.records.expression import Comparison, Const, Fn, Sum, canonical, parse
+from andon.records.expression import Comparison, Const, Fn, Sum, canonical, compile_program, evaluate, parse
 from andon.records.expression.ast import Field, needs_of, walk
 from andon.records.expression.isolate import isolations, sides
 
@@ -36,6 +37,16 @@ SAME = {
         "(tcp.seq - tcp.dstport) * 0x359c449b == ip.dst",
     ],
     "tcp.seq & 0xffff == hi16(tcp.seq) ^ key16": ["hi16(tcp.seq) ^ lo16(tcp.seq) == key16"],
+    "ip.id == rotl16(ip.dst ^ tcp.srcport, 5) ^ 0xa446": [
+        "ip.id == rotl16(ip.dst, 5) ^ rotl16(tcp.srcport, 5) ^ 0xa446",
+        "ip.id == rotl16(lo16(ip.dst) ^ tcp.srcport ^ 0x3522, 5)",
+    ],
+    "tcp.seq == rotl32(ip.dst ^ tcp.srcport, 5)": [
+        "tcp.seq == rotl32(ip.dst, 5) ^ (tcp.srcport << 5)",
+        "tcp.seq ^ rotl32(ip.dst, 5) == tcp.srcport * 32",
+    ],
+    "ip.id == lo16(ip.dst ^ tcp.srcport) | 0x9021": ["ip.id == lo16((ip.dst ^ tcp.srcport) | 0x9021)"],
+    "tcp.seq == bswap32(ip.dst) ^ 0x8c47b81a": ["tcp.seq == bswap32(ip.dst ^ 0x1ab8478c)"],
     "ip.id == 0xd431": ["54321 == ip.id", "0xd430 == ip.id - 1", "ip.id ^ 0xffff == 0x2bce"],
     "tcp.flags & 0x3f == 2": ["2 == tcp.flags & 0x3f", "(tcp.flags & 0x3f) ^ 2 == 0"],
     "ip.id == 1 and ip.ttl == 2 and tcp.seq == 3": [
@@ -79,6 +90,17 @@ def test_solving_for_another_field_leads_to_the_same_form(left, right):
         other = Comparison(found.left, "==", found.masked_right())
         if needs_of(other) == needs_of(expr):  # else a field cancelled out, and with it what must be present
             assert canonical(other) == made
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(expressions())
+def test_the_form_is_a_fixed_point_that_says_the_same(expr):
+    made = canonical(expr)
+    assert canonical(made) == made
+    columns = random_columns(np.random.default_rng(5), 400)
+    assert np.array_equal(
+        evaluate(compile_program(made), columns), evaluate(compile_program(expr), columns)
+    ), f"{expr} became {made}"
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

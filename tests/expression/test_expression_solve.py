@@ -145,6 +145,12 @@ def test_relations_that_differ_only_off_the_telescope_are_equal_on_it():
         ("ip.id != 5", 0),
         ("hi16(tcp.seq) ^ lo16(tcp.seq) == key16", 16),
         ("tcp.window == key16", 0),
+        ("ip.id == rotl16(ip.id, 8)", 8),
+        ("ip.id == ip.id & 0xff", 8),
+        ("ip.id == ip.id | 5", 2),
+        ("tcp.window == tcp.window & 0xff", 0),
+        ("tcp.window == ip.id & 0x3ff", 16),
+        ("hi16(tcp.seq) == lo16(tcp.seq)", 16),
     ],
 )
 def test_chance_is_the_width_of_what_is_compared(text, bits):
@@ -158,7 +164,12 @@ def test_chance_is_what_uniform_packets_show():
     for name, column in columns.items():
         columns[name] = rng.integers(0, np.iinfo(column.dtype).max, rows, dtype=column.dtype, endpoint=True)
     columns["layers"] = np.full(rows, 5, np.uint8)
-    for text in ("ip.id & 0x3ff == lo16(tcp.seq) & 0x3ff", "tcp.seq & 0xff0 == 0x120 or ip.id & 0xff == 7"):
+    for text in (
+        "ip.id & 0x3ff == lo16(tcp.seq) & 0x3ff",
+        "tcp.seq & 0xff0 == 0x120 or ip.id & 0xff == 7",
+        "ip.id == lo16((ip.id ^ 0x1234) * 0x4321)",
+        "ip.id == ip.id & lo16(tcp.seq) & 0x7fff",
+    ):
         expected = chance_rate(parse(text)) * rows
         found = int(evaluate(compile_program(parse(text)), columns).sum())
         assert abs(found - expected) < 6 * math.sqrt(expected) + expected * 0.01, canonical(parse(text))

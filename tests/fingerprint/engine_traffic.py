@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from andon.detect.darknet.fingerprint.engine import FingerprintEngine, Found
+from andon.detect.darknet.fingerprint.engine import FingerprintEngine, Found, no_orders
 from andon.detect.darknet.fingerprint.measure import Packets, recognise
 from andon.detect.darknet.fingerprint.sample import Family, Sample
 from andon.records.contract import Context, Outcome, Site
@@ -104,4 +104,4 @@ def conclude(
 
 def engine(*relations: str, **settings: Any) -> FingerprintEngine:
     made = {f"darknet.fingerprint.{name}": value for name, value in settings.items()}
-    return FingerprintEngine(Site(settings=made), searching(*relations))
+    return FingerprintEngine(Site(settings=made), searching(*relations), no_orders)

@@ -8,11 +8,13 @@ from functools import cache
 import numpy as np
 import pytest
 
-from andon.detect.darknet.fingerprint.discover import Discovery, discover
+from andon.detect.darknet.fingerprint import search
+from andon.detect.darknet.fingerprint.discover import Budget, Discovery, discover
 from andon.detect.darknet.fingerprint.sample import COLUMNS, Sample
 from andon.records.columns import column
 from andon.records.expression import equal_on, parse
 from andon.simulate.internet import DEFAULT_TELESCOPE, InternetConfig, packets, parse_family, truth
+from andon.simulate.internet import Family as SimulatedFamily
 
 PLANTED = (
     "tcp.seq == ip.dst",
@@ -40,6 +42,11 @@ FAR_FETCHED = (
     "tcp.seq == ip.src ^ ip.dst",
     "tcp.seq == ip.dst and ip.id == lo16(tcp.srcport ^ 0x5555)",
     "tcp.seq == (ip.dst ^ key32) * 0x4a6f188b",
+    "tcp.seq == rotl32(ip.dst + 0x1234567, 1)",
+    "ip.id == hi16(tcp.seq * 0x9e3779b1)",
+    "tcp.seq == (ip.dst ^ tcp.srcport) * 0x9e3779b1",
+    "tcp.seq == rotl32(tcp.srcport + ip.dst, 16) * 0x25f30afb",
+    "tcp.seq == bswap32(tcp.dstport - (ip.dst * 0xd9aa0eeb)) + tcp.srcport",
 )
 
 
@@ -71,7 +78,7 @@ def sources_of(config: InternetConfig, family: str) -> np.ndarray:
 
 
 def check(relations: Sequence[str], number: int, contamination: float) -> None:
-    made, sample, config = found_in(relations, 200_000, 60, contamination)
+    made, sample, config = found_in(relations, 100_000, 50, contamination)
     planted = parse(relations[number])
     equal = [f for f in made.families if equal_on(parse(f.relation), planted, DEFAULT_TELESCOPE, 1, 60_000)]
     assert len(equal) == 1, [f.relation for f in made.families]
@@ -93,7 +100,7 @@ def test_relation_of_mixed_arithmetic_is_found_exactly(number: int) -> None:
 
 @pytest.mark.parametrize("contamination", [0.0, 0.2])
 def test_nothing_is_found_that_was_not_planted(contamination: float) -> None:
-    made, _, _ = found_in(PLANTED, 200_000, 60, contamination)
+    made, _, _ = found_in(PLANTED, 100_000, 50, contamination)
     for family in made.families:
         assert any(
             equal_on(parse(family.relation), parse(text), DEFAULT_TELESCOPE, 1, 60_000) for text in PLANTED
@@ -107,12 +114,54 @@ def test_noise_has_no_family_and_its_windows_are_stack_defaults() -> None:
 
 
 def test_known_relations_are_explained_before_the_search() -> None:
-    _, sample, _ = found_in(PLANTED, 200_000, 60, 0.0)
+    _, sample, _ = found_in(PLANTED, 100_000, 50, 0.0)
     made = discover(sample, known=PLANTED[:2])
     assert {f.relation for f in made.families if f.layer == "known"} == {
         "tcp.seq == ip.dst",
         "ip.id == lo16(ip.dst ^ tcp.dstport ^ tcp.seq)",
     }
+
+
+def test_nothing_is_found_beside_relations_of_mixed_arithmetic() -> None:
+    made, _, _ = found_in(FAR_FETCHED, 100_000, 50, 0.1)
+    for family in made.families:
+        assert any(
+            equal_on(parse(family.relation), parse(text), DEFAULT_TELESCOPE, 1, 60_000)
+            for text in FAR_FETCHED
+        ), family.relation
+
+
+def test_one_port_sources_of_mirai_are_mirai_and_not_a_session_of_unicornscan() -> None:
+    families = (
+        SimulatedFamily("mirai", "mirai", "botnet", "attack", 80, 1.0, ((23, 1),)),
+        SimulatedFamily("unicorn", "unicornscan", "tool", "survey", 40, 1.0, ((80, 1), (443, 1), (22, 1))),
+    )
+    made = discover(sample_of(InternetConfig(seed=4, packets=60_000, families=families)))
+    assert [f.relation for f in made.families] == [
+        "tcp.seq == ip.dst",
+        "tcp.seq == ip.dst ^ tcp.srcport ^ (tcp.dstport << 0x10) ^ key32",
+    ]
+    assert [len(f.sources) for f in made.families] == [80, 40]
+
+
+def test_a_spent_budget_is_said() -> None:
+    _, sample, _ = found_in(PLANTED, 100_000, 50, 0.0)
+    made = discover(sample, budget=Budget(seconds=0.5))
+    assert any("CPU seconds was spent" in text for text in made.left_out)
+    assert sum(made.spent.values()) < 10
+
+
+def test_voters_first_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, sample, _ = found_in(PLANTED, 100_000, 50, 0.0)
+    monkeypatch.setattr(search, "MOST_AT_ONCE", 0)
+    again = discover(sample, telescope_prefixes=DEFAULT_TELESCOPE)
+    assert {f.relation for f in again.families} == {f.relation for f in made.families}
+
+
+def test_hardly_a_family_is_expected_by_chance() -> None:
+    made, _, _ = found_in(PLANTED, 100_000, 50, 0.2)
+    assert made.candidates > 100
+    assert made.chance_families < 1e-3
 
 
 def test_slow_scanners_are_found_from_one_to_three_packets_each() -> None:
@@ -143,7 +192,7 @@ def test_an_empty_sample_has_no_family() -> None:
 
 
 def test_a_second_run_says_the_same() -> None:
-    made, sample, _ = found_in(PLANTED, 200_000, 60, 0.2)
+    made, sample, _ = found_in(PLANTED, 100_000, 50, 0.2)
     again = discover(sample, telescope_prefixes=DEFAULT_TELESCOPE)
     assert [(f.relation, f.sources.tolist()) for f in again.families] == [
         (f.relation, f.sources.tolist()) for f in made.families

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from engine_traffic import DAY, addresses, batches, conclude, engine, keyed, mir
 
 from andon.detect.darknet.fingerprint.carry import FORGET, MOST, Families
 from andon.detect.darknet.fingerprint.engine import FingerprintEngine
+from andon.detect.darknet.fingerprint.names import Names
+from andon.detect.darknet.fingerprint.sample import Family
+from andon.detect.darknet.fingerprint.stacks import is_default, stack_of
 from andon.observe import read
 from andon.records.contract import Site
 from andon.records.expression import NotExpressible, parse, to_bpf
@@ -185,15 +189,48 @@ def test_coverage_adds_up() -> None:
     assert row["without_packets"] == 1500 - 80
 
 
-def test_constants_that_systems_set_by_default_are_no_fingerprint() -> None:
+@pytest.mark.parametrize(
+    ("relation", "systems"),
+    [
+        ("tcp.window == 5840", "Linux 2.4 and 2.6 (4 segments of 1460)"),
+        ("tcp.window == 8192", "Windows 7 and 8"),
+        ("tcp.window == 14600", "Linux 3.1 to 3.10 (10 segments of 1460)"),
+        ("tcp.window == 16384", "Windows XP, OpenBSD"),
+        ("tcp.window == 29200", "Linux 3.11 to 4.19 (20 segments of 1460)"),
+        ("tcp.window == 64240", "Linux since 4.20, Android, Windows 10 (44 segments of 1460)"),
+        ("tcp.window == 65535", "macOS, iOS, FreeBSD, Windows XP; ZMap sends it too"),
+        ("tcp.window == 65160", "Linux since 4.20 (45 segments of 1448)"),
+        ("tcp.window == 1024", "no common system; Nmap and Masscan send it"),
+        ("tcp.window == 6703", ""),
+        ("ip.ttl == 64", "Linux, macOS, BSD"),
+        ("ip.ttl == 128", "Windows"),
+        ("ip.ttl == 255", "Solaris, routers; Masscan and ZMap send it too"),
+        ("ip.id == 0", "Linux and others while DF is set"),
+    ],
+)
+def test_constants_that_systems_set_by_default_are_no_fingerprint(relation: str, systems: str) -> None:
     rng = np.random.default_rng(2)
-    linux = syn(rng, addresses(1 << 24, 40), 6)
-    linux["tcp_window"][:] = 64240
+    hosts = syn(rng, addresses(1 << 24, 40), 6)
+    field, _, value = relation.partition(" == ")
+    hosts[{"tcp.window": "tcp_window", "ip.ttl": "ttl", "ip.id": "ip_id"}[field]][:] = int(value)
     made = engine()
-    made.search = lambda sample, least, prefixes: _constant(sample, "tcp.window == 64240")  # type: ignore[assignment]
-    (finding,) = conclude(made, batches(linux)).findings
+    made.search = lambda sample, least, prefixes: _constant(sample, relation)  # type: ignore[assignment]
+    (finding,) = conclude(made, batches(hosts)).findings
     assert finding.kind == "stack-default"
     assert finding.severity == "informational"
+    assert finding.attributes["stack"] == systems
+    assert ("default of operating systems" in finding.title) == is_default(relation)
+    assert is_default(relation) == (systems not in ("", "no common system; Nmap and Masscan send it"))
+
+
+def test_a_constant_that_no_system_sets_is_a_fingerprint() -> None:
+    """54321 is what ZMap before 4.1 writes into the IP identification."""
+    rng = np.random.default_rng(2)
+    zmap = syn(rng, addresses(1 << 24, 40), 6)
+    zmap["ip_id"][:] = 54321
+    (finding,) = conclude(engine("ip.id == 54321"), batches(zmap)).findings
+    assert finding.kind == "scanner-fingerprint"
+    assert stack_of(finding.subject[1]) == ""
 
 
 def test_made_up_senders_are_called_so() -> None:
@@ -208,8 +245,25 @@ def test_made_up_senders_are_called_so() -> None:
     outcome = conclude(made, batches(flood))
     (finding,) = outcome.findings
     assert finding.attributes["spoofed"]
+    assert finding.severity == "informational"
     assert "made up" in finding.title
-    assert outcome.tables["coverage"]["made_up_sources"].to_pylist() == [len(finding.entities)]
+    assert outcome.tables["coverage"]["made_up_sources"].to_pylist() == [finding.attributes["sources"]]
+    assert outcome.tables["coverage"]["sources"].to_pylist() == [0]
+    assert [(e.value, e.packets) for e in finding.entities] == [("10.0.0.1", 3000)]
+    assert finding.attributes["entities_are"] == "targets"
+    assert finding.attributes["constants"] == [{"field": "tcp.window", "value": 512, "share": 1.0}]
+    assert "All of them have tcp.window == 0x200." in finding.statement
+    relations = [item.check.relation for item in finding.evidence if item.check]
+    assert relations[1].endswith("(tcp.seq & 0xffff == 0) and (tcp.window == 0x200)")
+
+
+def test_scanners_with_addresses_drawn_anywhere_are_not_called_made_up_when_they_send_many_packets() -> None:
+    rng = np.random.default_rng(6)
+    bots = mirai(syn(rng, np.unique(rng.integers(1, 1 << 32, 200)), 12))
+    (finding,) = conclude(engine(MIRAI), batches(bots)).findings
+    assert not finding.attributes["spoofed"]
+    assert finding.attributes["entities_are"] == "sources"
+    assert len(finding.entities) == finding.attributes["sources"] == 200
 
 
 def test_scanners_with_private_addresses_in_a_laboratory_are_not_called_made_up() -> None:
@@ -218,7 +272,7 @@ def test_scanners_with_private_addresses_in_a_laboratory_are_not_called_made_up(
     assert not finding.attributes["spoofed"]
 
 
-def test_a_flood_of_which_few_sources_are_proven_is_still_seen_as_one() -> None:
+def test_a_flood_of_which_few_sources_are_proven_is_counted_whole() -> None:
     """46 of 37,000 made-up sources sent two packets in the real capture; only these have 24 bits of evidence."""
     rng = np.random.default_rng(6)
     once, twice = (
@@ -229,11 +283,30 @@ def test_a_flood_of_which_few_sources_are_proven_is_still_seen_as_one() -> None:
         part["dst"][:] = 0x0A000001
     outcome = conclude(engine("tcp.seq & 0xffff == 0"), batches(once, twice))
     (finding,) = outcome.findings
-    assert len(finding.entities) == 30
-    assert finding.attributes["sources_unproven"] == 2000
-    assert finding.attributes["spoofed"]
+    details = finding.attributes
+    assert (details["sources"], details["sources_by_number"], details["sources_unproven"]) == (2030, 2000, 0)
+    assert details["sources_with_one_packet"] == 2000
+    assert details["packets"] == finding.count == 2060
+    assert details["precision"]["estimate"] == 1.0
+    assert details["spoofed"]
     assert "2,030 sources" in finding.title
+    assert "Chance would give" not in finding.statement  # there are no other packets
     assert outcome.tables["coverage"]["made_up_sources"].to_pylist() == [2030]
+
+
+def test_sources_of_one_packet_are_members_only_where_chance_gives_one_in_a_hundred_of_them() -> None:
+    rng = np.random.default_rng(6)
+    relation = "ip.id == 54321"
+    for slow, members in ((60, 90), (5, 30)):
+        parts = [
+            syn(rng, addresses(first << 24, count), each) for first, count, each in ((1, slow, 1), (9, 30, 4))
+        ]
+        for part in parts:
+            part["ip_id"][:] = 54321
+        noise = syn(rng, addresses(100 << 24, 20_000), 1)
+        (finding,) = conclude(engine(relation), batches(*parts, noise, rows=30_000)).findings
+        assert finding.attributes["sources"] == len(finding.entities)
+        assert members <= finding.attributes["sources"] <= members + 2
 
 
 def test_a_session_relation_does_not_take_the_sources_of_a_global_one() -> None:
@@ -241,6 +314,70 @@ def test_a_session_relation_does_not_take_the_sources_of_a_global_one() -> None:
     outcome = conclude(engine(KEYED, MIRAI), a_day())
     counts = {f.subject[1]: len(f.entities) for f in outcome.findings}
     assert counts == {MIRAI: 60, KEYED: 30}
+
+
+def test_bots_with_one_port_are_not_named_by_a_session_relation_that_has_more_terms() -> None:
+    """A one-port Mirai satisfies Unicornscan's relation: its ports are a constant, so they look like a key."""
+    rng = np.random.default_rng(9)
+    bots = mirai(syn(rng, addresses(1 << 24, 15), 12))  # too few to be a family themselves
+    _, source = np.unique(bots["src"], return_inverse=True)
+    bots["src_port"], bots["dst_port"] = (source * 997 + 1024).astype(np.uint16), np.full(180, 23, np.uint16)
+    unicorn = keyed(syn(rng, addresses(5 << 24, 30), 12), rng)
+    unicorn["tcp_seq"] ^= unicorn["src_port"].astype(np.uint32) ^ (
+        unicorn["dst_port"].astype(np.uint32) << 16
+    )
+    day = batches(bots, unicorn)
+    relation = "tcp.seq == ip.dst ^ tcp.srcport ^ (tcp.dstport << 0x10) ^ key32"
+    first = conclude(engine(relation), day)
+    second = conclude(engine(), day, first.carry, day=1)
+    for outcome in (first, second):
+        (finding,) = outcome.findings
+        assert {_number(e.value) for e in finding.entities} == {int(a) for a in addresses(5 << 24, 30)}
+
+
+def test_a_known_family_keeps_its_name_when_the_search_writes_it_otherwise() -> None:
+    names = Names(["tcp.seq == ip.dst ^ 7"], ("10.0.0.0/16",))
+    none = np.empty(0, np.int64)
+    otherwise = Family("ip.dst == tcp.seq ^ 7", "global", none, 32.0, "L1", {})
+    another = Family("tcp.seq == ip.dst ^ 8", "global", none, 32.0, "L1", {})
+    session = Family("tcp.seq == ip.dst ^ key32", "session", none, 32.0, "L1", {})
+    assert names.of(otherwise) == "tcp.seq == ip.dst ^ 7"
+    assert names.of(another) == another.relation
+    assert names.of(session) == session.relation
+
+
+def test_overlap_is_told_for_more_than_sixty_four_families() -> None:
+    rng = np.random.default_rng(5)
+    relations = [f"ip.id == {1000 + n}" for n in range(70)]
+    parts = []
+    shared = addresses(7 << 24, 5)
+    for n in range(70):
+        own = np.r_[addresses((20 + n) << 24, 20), shared if n >= 68 else shared[:0]]
+        part = syn(rng, own, 4)
+        part["ip_id"][:] = 1000 + n
+        parts.append(part)
+    findings = conclude(engine(*relations), batches(*parts)).findings
+    (pair,) = [f for f in findings if f.kind == "multiple-infection"]
+    assert pair.attributes["fingerprints"] == ["ip.id == 1068", "ip.id == 1069"]
+    assert len(pair.entities) == 5
+    both = {
+        f.subject[1]: f.attributes["overlap_families"] for f in findings if f.kind == "scanner-fingerprint"
+    }
+    assert both["ip.id == 1068"] == [{"relation": "ip.id == 1069", "sources": 5, "share": 0.2}]
+
+
+def test_what_was_left_out_and_what_has_no_fingerprint_is_in_every_finding() -> None:
+    made = engine(MIRAI)
+    inner = made.search
+    made.search = lambda sample, least, prefixes: replace(
+        inner(sample, least, prefixes), left_out=("a layer",), chance_families=0.003
+    )
+    finding = conclude(made, a_day()).findings[0]
+    assert "Left out: a layer." in finding.statement
+    assert finding.attributes["span"]["left_out"] == ["a layer"]
+    assert finding.attributes["span"]["without_fingerprint_sources_share"] == round(330 / 390, 4)
+    assert finding.attributes["expected_chance_families"] == 0.003
+    assert finding.attributes["networks_24"] == len({a >> 8 for a in addresses(1 << 24, 60).tolist()})
 
 
 def test_a_small_budget_searches_fewer_packets_and_says_so() -> None:

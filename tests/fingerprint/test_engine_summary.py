@@ -8,10 +8,11 @@ from engine_traffic import addresses, batches, keyed, mirai, syn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from andon.detect.darknet.fingerprint.kernels import SIZES, STEPS
+from andon.detect.darknet.fingerprint.kernels import SIZES, STEPS, kept_of
 from andon.detect.darknet.fingerprint.summary import FingerprintSummary
 from andon.records.columns import column
 from andon.simulate.internet import InternetConfig, packets
+from andon.sketch.hashing import mix64_array
 from andon.sketch.state import StateError
 
 NAMES = ("ts", "src", "dst", "src_port", "dst_port", "tcp_flags", "tcp_seq", "tcp_ack", "ip_id", "ttl", "tcp_window",
@@ -65,6 +66,54 @@ def test_any_order_split_and_merge_gives_the_same_bytes(
     assert FingerprintSummary.from_bytes(whole.to_bytes()).to_bytes() == whole.to_bytes()
 
 
+def packet_hashes(columns: dict[str, np.ndarray], key: int) -> np.ndarray:
+    """Keyed hash of every packet, as the module text of the kernels says it is made."""
+    c = {name: array.astype(np.uint64) for name, array in columns.items()}
+    u, salt = np.uint64, np.uint64(key)
+    words = (
+        c["ts"],
+        c["tcp_ack"] << u(32) | c["ttl"] << u(24) | c["ip_len"] << u(8),
+        c["src_port"] << u(48) | c["dst_port"] << u(32) | c["tcp_window"] << u(16) | c["ip_id"],
+        c["dst"] << u(32) | c["tcp_seq"],
+    )
+    hashed = np.zeros(len(c["ts"]), np.uint64)
+    for word in words:
+        hashed = mix64_array(word ^ hashed, salt)
+    return hashed
+
+
+@pytest.mark.parametrize("units", [50_000, 8000, 5000, 3000, 2200])
+def test_a_sample_is_the_packets_with_the_lowest_hashes(units: int) -> None:
+    columns = traffic(11, 300, 2000)
+    summary = FingerprintSummary(5, 1000, units)
+    for rows in np.array_split(np.random.default_rng(1).permutation(len(columns["ts"])), 7):
+        summary.add(part(columns, rows))
+    assert summary.level == 0
+    sample = summary.sample()
+    hashed, source_hash = packet_hashes(columns, 5), mix64_array(sample.src.astype(np.uint64), np.uint64(5))
+    for at, source in enumerate(sample.src):
+        mine = np.flatnonzero(columns["src"] == source)
+        k = kept_of(source_hash[at], summary.step)
+        lowest = mine[np.argsort(hashed[mine])[:k]]
+        rows = slice(sample.starts[at], sample.starts[at + 1])
+        assert np.array_equal(np.sort(sample.columns["ts"][rows]), np.sort(columns["ts"][lowest]))
+
+
+@pytest.mark.parametrize("units", [96, 300, 5000])
+def test_packets_that_are_the_same_in_all_are_kept_like_others_in_any_order(units: int) -> None:
+    rng = np.random.default_rng(8)
+    few = syn(rng, addresses(1 << 24, 4), 40)
+    columns = {name: np.repeat(array, 5) for name, array in few.items()}
+    made = set()
+    for _ in range(6):
+        summary = FingerprintSummary(5, 1000, units)
+        for rows in np.array_split(rng.permutation(len(columns["ts"])), 5):
+            summary.add(part(columns, rows))
+        made.add(summary.to_bytes())
+    assert len(made) == 1
+    assert set(summary.sample().packets) == {200}
+
+
 @pytest.mark.parametrize("units", [100_000, 3000, 800])
 def test_counts_and_times_of_kept_sources_are_those_of_all_their_packets(units: int) -> None:
     columns = traffic(3, 300, 500)
@@ -114,7 +163,7 @@ def test_no_flood_of_made_up_sources_takes_the_memory() -> None:
     assert summary.packets == 200_000
     assert len(summary.sample().src) <= 2000
     assert summary.level > 0
-    assert biggest <= 4096 * 48 + (5000 + 1250) * 32
+    assert biggest <= 4096 * 40 + (5000 + 1250) * 32
     assert len(summary.to_bytes()) <= 2000 * 32 + 5000 * 32 + (1 << 16)
 
 

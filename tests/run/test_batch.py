@@ -14,6 +14,7 @@ import pytest
 
 from andon.records.contract import Site
 from andon.run.batch import analyze
+from andon.run.engines import load_engines
 from andon.simulate.internet import InternetConfig, simulate
 
 SCHEMA = json.loads(files("andon.records").joinpath("finding.schema.json").read_text())
@@ -89,7 +90,10 @@ def test_every_finding_follows_the_schema_and_every_check_is_counted(captures: l
 def test_tcpdump_selects_exactly_what_each_check_expects(andon_data: Path, tcpdump: str, name: str) -> None:
     capture = andon_data / "darknet-data" / name
     checks = [
-        item.check for f in analyze([capture]).findings for item in f.evidence if item.check is not None
+        item.check
+        for f in analyze([capture]).findings
+        for item in f.evidence
+        if item.check is not None and item.check.tool == "tcpdump"
     ]
     assert checks
     for check in checks:
@@ -100,7 +104,8 @@ def test_a_check_within_a_given_telescope_selects_only_packets_to_it(
     captures: list[Path], tcpdump: str
 ) -> None:
     capture = captures[1]  # five minutes of it are on the first day
-    findings = analyze([capture], Site(telescope=("203.0.0.0/19",))).findings
+    site = Site(telescope=("203.0.0.0/19",))
+    findings = analyze([capture], site, load_engines(site, ["darknet.census", "darknet.tools"])).findings
     first = min(finding.window for finding in findings)
     relation = next(i.check.relation for f in findings for i in f.evidence if i.check and f.kind == "census")
     same = [i.check for f in findings for i in f.evidence if i.check and i.check.relation == relation]
@@ -115,12 +120,15 @@ def test_a_file_that_is_no_capture_is_named_and_the_others_are_read(
 ) -> None:
     bad = tmp_path / "notes.txt"
     bad.write_text("not a capture")
-    result = analyze([bad, tmp_path / "absent.pcap", captures[0]])
+    result = analyze(
+        [bad, tmp_path / "absent.pcap", captures[0]], engines=load_engines(Site(), ["darknet.census"])
+    )
     assert result.readable
     assert [report.error is None for report in result.files] == [False, False, True]
 
 
 def test_only_packets_to_the_telescope_given_are_counted(captures: list[Path]) -> None:
-    result = analyze(captures, Site(telescope=("203.0.0.0/18",)))
+    site = Site(telescope=("203.0.0.0/18",))
+    result = analyze(captures, site, load_engines(site, ["darknet.census"]))
     assert sum(report.outside for report in result.files) == 150_000
     assert sum(f.count for f in result.findings if f.kind == "census") == 150_000

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from andon.sketch.rows import EMPTY, Column, KeyedRows
+from andon.sketch.rows import EMPTY, Column, KeyedRows, aligned
 from andon.sketch.state import StateError, pack, unpack
 
 SPEC = {
@@ -30,6 +30,17 @@ def filled(keys: np.ndarray, limit: int = 1000) -> KeyedRows:
             rows.columns["last"][slot] = np.maximum(rows.columns["last"][slot], int(key) * 5)
             rows.columns["mask"][slot, 1] |= np.uint64(1) << np.uint64(int(key) % 64)
     return rows
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000, 100_000])
+@pytest.mark.parametrize(("dtype", "width"), [("i8", 4), ("u4", 8), ("u1", 64), ("u8", 1)])
+def test_a_row_of_at_most_a_cache_line_never_lies_on_two(size: int, dtype: str, width: int) -> None:
+    array = aligned((size, width), dtype)
+    assert array.shape == (size, width) and array.flags["C_CONTIGUOUS"] and not array.any()
+    first = array.ctypes.data + np.arange(size) * array.strides[0]
+    assert np.array_equal(first // 64, (first + array.strides[0] - 1) // 64)
+    array[:] = 7
+    assert (array == 7).all()
 
 
 def test_below_the_cap_every_key_is_kept_exactly() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from andon.cli.terminal import Format, console, fail, note, progress, safe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from andon.records.finding import Finding
     from andon.run.batch import Analysis
@@ -106,6 +106,7 @@ def discover_command(
     if format is Format.json:
         for finding in findings:
             print(finding.to_json())
+        _notes(result)
         return
     _show_found(result, findings)
 
@@ -212,43 +213,78 @@ def _plain(text: str) -> str:
 def _show_found(result: Analysis, findings: Sequence[Finding]) -> None:
     """Fingerprints, other findings by title, and how much is left without one."""
     from rich.table import Table
+    from rich.text import Text
 
     screen = console()
     table = Table(box=None, pad_edge=False)
+    for name in ("sources", "packets"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("fingerprint", overflow="fold")
-    for name in ("scope", "sources", "packets"):
-        table.add_column(name, justify="right" if name != "scope" else "left")
-    table.add_column("ports", overflow="fold", max_width=24)
-    table.add_column("known as")
     for finding in findings:
         if finding.kind == "scanner-fingerprint":
-            details = finding.attributes
-            ports = ", ".join(f"{p['port']} ({p['share']:.0%})" for p in details["ports"][:3])
             table.add_row(
-                safe(finding.subject[1]),
-                str(details["scope"]),
-                f"{len(finding.entities):,}",
+                f"{finding.attributes['sources']:,}",
                 f"{finding.count:,}",
-                ports,
-                safe(str(details["known_as"])) or ("made-up senders" if details["spoofed"] else "-"),
+                Text.assemble(
+                    (safe(finding.subject[1]), "bold"), "\n", (_in_short(finding.attributes), "dim")
+                ),
             )
     if table.row_count:
         screen.print(table)
     else:
         screen.print("No fingerprint found.")
-    for finding in findings:
-        if finding.kind != "scanner-fingerprint":
-            screen.print(f"{finding.kind}: {safe(finding.title)}", overflow="ellipsis", no_wrap=True)
+    others = [finding for finding in findings if finding.kind != "scanner-fingerprint"]
+    if others:
+        screen.print()
+    for finding in others:
+        screen.print(f"{finding.kind}: {safe(finding.title)}", overflow="ellipsis", no_wrap=True)
+    for line in coverage_lines(result):
+        screen.print(line)
+    _notes(result)
+
+
+def _in_short(details: Mapping[str, Any]) -> str:
+    ports = ", ".join(f"{p['port']} ({p['share']:.0%})" for p in details["ports"][:3])
+    parts = [
+        "a key for each session" if details["scope"] == "session" else "",
+        ("ports " if len(details["ports"]) > 1 else "port ")
+        + ports
+        + (", ..." * (len(details["ports"]) > 3)),
+        f"{details['networks_24']:,} networks (/24)",
+        f"known as {safe(str(details['known_as']))}" if details["known_as"] else "",
+        "senders most likely made up" if details["spoofed"] else "",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def coverage_lines(result: Analysis) -> list[str]:
+    """For each day how much of the scans carries no fingerprint."""
+    lines = []
     for day in result.tables.get("darknet.fingerprint:coverage", ()):
         for row in day.to_pylist():
-            screen.print(
-                f"{row['start']:%Y-%m-%d}: {row['without_sources']:,} of {row['sources']:,} scanning sources "
-                f"({row['without_sources_share']:.0%}) and {row['without_packets_share']:.0%} of their packets "
-                "carry neither a fingerprint nor the mark of a known tool."
-            )
+            date = f"{row['start']:%Y-%m-%d}"
+            made_up = f"{row['made_up_sources']:,} made-up senders of floods are not counted."
+            if row["sources"]:
+                text = (
+                    f"{date}: {row['without_sources']:,} of {row['sources']:,} scanning sources "
+                    f"({row['without_sources_share']:.0%}) and {row['without_packets_share']:.0%} of their packets "
+                    "carry neither a fingerprint nor the mark of a known tool."
+                )
+                lines.append(f"{text} {made_up}" if row["made_up_sources"] else text)
+            elif row["made_up_sources"]:
+                lines.append(f"{date}: no scanning source. {made_up}")
+            else:
+                lines.append(f"{date}: no TCP SYN packets, so nothing to search.")
+    return lines
+
+
+def _notes(result: Analysis) -> None:
+    """What was left out, on stderr."""
+    for day in result.tables.get("darknet.fingerprint:coverage", ()):
+        for row in day.to_pylist():
             for text in (row["left_out"], _sampled(row["one_source_in"])):
                 if text:
-                    note(f"andon: {text}")
+                    note(f"andon: {row['start']:%Y-%m-%d}: {safe(text)}")
 
 
 def _sampled(one_in: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from andon.cli.fingerprints import coverage_lines
 from andon.cli.terminal import console, safe
 from andon.records.finding import Check, Finding, timestamp
 
@@ -18,8 +19,17 @@ if TYPE_CHECKING:
 _COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "informational": "dim"}
 
 
+_LONG = 200  # characters of a query that are shown
 # What a person asks first: how much, who with which tool, for what, who suffers.
-_ORDER = ("census", "known-tool", "scanner-purpose", "backscatter-victim")
+_ORDER = (
+    "census",
+    "known-tool",
+    "scanner-fingerprint",
+    "scan-order",
+    "multiple-infection",
+    "scanner-purpose",
+    "backscatter-victim",
+)
 
 
 def show(
@@ -36,6 +46,11 @@ def show(
         _window(screen, list(group), top)
     if not findings:
         screen.print("Nothing found.")
+    coverage = coverage_lines(result)
+    if coverage:
+        screen.print()
+    for line in coverage:
+        screen.print(line)
 
 
 def _inputs(screen: Console, result: Analysis) -> None:
@@ -102,6 +117,11 @@ def _check(check: Check) -> Text:
 
     chance = f"; {_few(check.by_chance)} by chance" if check.by_chance else ""
     counted = "?" if check.expected is None else f"{check.expected:,}"
+    if check.tool != "tcpdump":
+        query = check.expression if len(check.expression) <= _LONG else check.expression[:_LONG] + " ..."
+        return Text(
+            f"{check.tool}: {safe(query)} -> {counted}{chance} (whole with --format json)", style="dim"
+        )
     noun = "packet" if check.expected == 1 else "packets"
     files = " ".join(f"-r {safe(name)}" for name in check.input) if len(check.input) == 1 else "-r FILE"
     text = f"{check.tool} -O --count {files} '{check.expression}' -> {counted} {noun}{chance}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from andon.detect.darknet.fingerprint.engine import FingerprintEngine, by_algebra, by_genes
+from andon.detect.darknet.fingerprint.engine import FingerprintEngine, by_genes, no_orders
 from andon.records.contract import Site
 from andon.run.batch import Analysis, Progress, analyze
 from andon.run.engines import AnyEngine, in_order, load_engines
@@ -28,10 +28,12 @@ def discover(
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; there are: {', '.join(METHODS)}")
     site = site or Site()
-    search = by_algebra if method == "algebra" else by_genes(seed)
+    made = (
+        FingerprintEngine(site) if method == "algebra" else FingerprintEngine(site, by_genes(seed), no_orders)
+    )
     engines: list[AnyEngine] = load_engines(site, [need.split(":")[0] for need in FingerprintEngine.needs])
     engines = [engine for engine in engines if engine.name != FingerprintEngine.name]
-    result = analyze(paths, site, in_order([*engines, FingerprintEngine(site, search)]), progress)
+    result = analyze(paths, site, in_order([*engines, made]), progress)
     wanted = (FingerprintEngine.name, "run.input")
     result.findings = [finding for finding in result.findings if finding.engine in wanted]
     return result

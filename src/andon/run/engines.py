@@ -18,6 +18,7 @@ AnyEngine = Engine[Any, Any]
 BUILT_IN = (
     "andon.detect.darknet.census",
     "andon.detect.darknet.tools",
+    "andon.detect.darknet.fingerprint",
     "andon.detect.darknet.backscatter",
     "andon.detect.darknet.purpose",
 )

@@ -54,6 +54,7 @@ class Card:
     confidence: float | None = None
     calibration: str = ""
     sources: int = 0
+    networks_24: int = 0
     packets: int = 0
     first_seen: str = ""
     last_seen: str = ""
@@ -61,6 +62,7 @@ class Card:
     ports: Sequence[Mapping[str, Any]] = ()
     proven_bits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     precision: Mapping[str, Any] = field(default_factory=dict)
+    constants: Sequence[Mapping[str, Any]] = ()
     known_as: str = ""
     overlap: Sequence[Mapping[str, Any]] = ()
     spoofed: bool = False
@@ -167,7 +169,13 @@ def _card(same: Sequence[Mapping[str, Any]], series: str) -> Card:
         bits=details.get("bits"),
         confidence=latest["confidence"],
         calibration=str(latest["calibration"]),
-        sources=int(latest["entities_total"]),
+        sources=int(
+            details.get("exact", {}).get("sources") or details.get("sources", latest["entities_total"])
+        )
+        if details.get("spoofed")
+        else int(details.get("sources", latest["entities_total"])),
+        networks_24=int(details.get("networks_24", 0)),
+        constants=tuple(details.get("constants", ())),
         packets=int(latest["count"]),
         first_seen=min(str(body["first_seen"]) for body in same),
         last_seen=max(str(body["last_seen"]) for body in same),
@@ -201,14 +209,15 @@ def _markdown(card: Card) -> str:
             "every packet by itself" if card.scope == "global" else "packets of one source, under one key",
         ),
         ("known as", card.known_as),
-        ("sources", f"{card.sources:,}" if card.sources else ""),
+        ("sources", _sources(card)),
         ("packets", f"{card.packets:,}" if card.packets else ""),
         ("first seen", card.first_seen),
         ("last seen", card.last_seen),
         ("chance", f"one unrelated packet in 2^{card.bits:g} satisfies it" if card.bits else ""),
         ("confidence", f"{card.confidence:.2f} ({card.calibration})" if card.confidence is not None else ""),
         ("precision of a filter", _precision(card)),
-        ("ports", ", ".join(f"{p['port']} ({p['share']:.0%})" for p in card.ports)),
+        ("ports", ", ".join(f"{p['port']} ({p['share']:.0%})" for p in card.ports if p["share"] >= 0.005)),
+        ("in all its packets", ", ".join(f"`{c['field']} == {c['value']}`" for c in card.constants)),
         ("ATT&CK", ", ".join(card.attack)),
         ("senders", "most likely made up: do not block them" if card.spoofed else ""),
     ]
@@ -236,6 +245,13 @@ def _markdown(card: Card) -> str:
     if card.references:
         lines += ["", "## Where it was read", "", *(f"- {reference}" for reference in card.references)]
     return "\n".join(lines) + "\n"
+
+
+def _sources(card: Card) -> str:
+    if not card.sources:
+        return ""
+    networks = f" in {card.networks_24:,} networks (/24)" if card.networks_24 else ""
+    return f"{card.sources:,}{networks}"
 
 
 def _precision(card: Card) -> str:

@@ -12,6 +12,7 @@ last. Rewriting may remove a field altogether; what that means for presence is `
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from .ast import WORD, Const, Field, Fn, Key, Sum, Value, fields_of, keys_of
 from .bits import apply_function, child_demands, low_mask, possible_bits, trailing_zeros
@@ -84,12 +85,14 @@ def _exclusive_or(terms: tuple[Value, ...], demand: int) -> Value:
             constant ^= term.value
         elif isinstance(term, Sum) and term.op == "^":
             waiting.extend(term.terms)
+        elif isinstance(term, Fn) and _is_chain(term.argument):
+            waiting.extend(_spread(term))
         elif term in odd:
             del odd[term]
         else:
             odd[term] = None
     constant &= demand
-    kept: list[Value] = sorted(odd, key=order)
+    kept: list[Value] = sorted(_gathered(odd), key=order)
     if constant:
         kept.append(Const(constant))
     if len(kept) < 2:
@@ -103,6 +106,38 @@ def _exclusive_or(terms: tuple[Value, ...], demand: int) -> Value:
             kept[index] = pair[0]
             return _conjunction((Sum("^", tuple(kept)), Const(union)), demand)
     return Sum("^", tuple(kept))
+
+
+def _is_chain(value: Value) -> bool:
+    return isinstance(value, Sum) and value.op == "^"
+
+
+def _spread(node: Fn) -> list[Value]:
+    """A rotation or byte swap of an exclusive-or, as that of each of its terms."""
+    assert isinstance(node.argument, Sum)
+    return [Fn(node.name, term, node.n) for term in node.argument.terms]
+
+
+def _gathered(terms: Iterable[Value]) -> list[Value]:
+    """Terms that are turned alike, turned together: ``rotl32(a, 5) ^ rotl32(b, 5)`` as ``rotl32(a ^ b, 5)``."""
+    groups: dict[tuple[str, int | None], list[Value]] = {}
+    others: list[Value] = []
+    for term in terms:
+        if isinstance(term, Fn) and term.name not in ("lo16", "hi16"):
+            groups.setdefault((term.name, term.n), []).append(term.argument)
+        else:
+            others.append(term)
+    for term in list(others):
+        up = shifted(term, "<<")  # a field that loses nothing by a shift is rotated by it
+        if up is None or ("rotl32", up[1]) not in groups:
+            continue
+        if isinstance(up[0], (Field, Key)) and possible_bits(up[0]) << up[1] <= WORD:
+            others.remove(term)
+            groups["rotl32", up[1]].append(up[0])
+    for (name, n), found in groups.items():
+        inner = sorted(found, key=order)
+        others.append(Fn(name, inner[0] if len(inner) == 1 else Sum("^", tuple(inner)), n))
+    return others
 
 
 def _inclusive_or(terms: tuple[Value, ...], demand: int) -> Value:
@@ -170,6 +205,15 @@ def _with_mask(inner: Value, mask: int, demand: int) -> Value:
     if bits & ~mask == 0:
         return inner
     if bits & mask == bits & 0xFFFF:
+        if (
+            isinstance(inner, Sum)
+            and inner.op == "|"
+            and len(inner.terms) == 2
+            and isinstance(inner.terms[1], Const)
+        ):
+            first, constant = inner.terms[0], inner.terms[1].value & 0xFFFF & demand
+            if possible_bits(first) & 0xFFFF & constant:  # lo16(x) | C, which is shorter than lo16(x | C)
+                return Sum("|", (_with_mask(first, mask, demand), Const(constant)))
         return Fn("lo16", inner)
     if isinstance(inner, Const):
         return Const(inner.value & mask & demand)
@@ -216,11 +260,15 @@ def _function(node: Fn, demand: int) -> Value:
     if node.name == "hi16":
         return _shift_right(normal(node.argument, (demand << 16) & WORD), 16, demand)
     x = normal(node.argument, child_demands(node, demand)[0])
+    if _is_chain(x):
+        return _exclusive_or(tuple(_spread(Fn(node.name, x, node.n))), demand)
     if isinstance(x, Const):
         return Const(apply_function(node.name, x.value, node.n or 0) & demand)
     inner = x if isinstance(x, Fn) else None
     if node.name == "bswap32":
-        return normal(inner.argument, demand) if inner and inner.name == "bswap32" else Fn("bswap32", x)
+        if inner and inner.name == "bswap32":
+            return normal(inner.argument, demand)
+        return Fn("bswap32", x)
     if node.name == "rotl32":
         n = node.n or 0
         if inner and inner.name == "rotl32":

@@ -7,20 +7,17 @@ runs the search once a day and remembers what it found. ``docs/fingerprints.md``
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+# Importing the module ``engine`` sets a name of the package; the function below must be the later one.
+from andon.detect.darknet.fingerprint.engine import FingerprintEngine
 from andon.records.contract import Engine, Site
 
-if TYPE_CHECKING:
-    from andon.detect.darknet.fingerprint.carry import Families
-    from andon.detect.darknet.fingerprint.summary import FingerprintSummary
+from .carry import Families
+from .summary import FingerprintSummary
 
 
 def engine(site: Site) -> Engine[FingerprintSummary, Families]:
     """Entry point ``andon.engines``: the engine for this site."""
-    from andon.detect.darknet.fingerprint.engine import FingerprintEngine
-
     return FingerprintEngine(site)
 
 
-__all__ = ["engine"]
+__all__ = ["FingerprintEngine", "FingerprintSummary", "engine"]

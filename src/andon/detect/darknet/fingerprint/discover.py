@@ -33,13 +33,16 @@ _EQUALITY_TUPLES = 60_000
 class Discovery:
     """``families``, most sources first; ``stack_defaults``: constants of single fields that systems fill in;
     ``explained``: bool per source of the sample, whether some family has it; ``spent``: CPU seconds per layer;
-    ``left_out``: what a bound cut, in words."""
+    ``left_out``: what a bound cut, in words; ``candidates``: relations that were put to all rows; ``chance_families``:
+    how many families unrelated traffic would have made of them at most, by the thresholds (`verify.Tally`)."""
 
     families: list[Family]
     stack_defaults: list[Family]
     explained: np.ndarray
     spent: dict[str, float]
     left_out: list[str] = field(default_factory=list)
+    candidates: int = 0
+    chance_families: float = 0.0
 
     @property
     def unexplained(self) -> np.ndarray:
@@ -56,8 +59,8 @@ def discover(
     """Relations that at least ``budget.min_sources`` sources of the sample share.
 
     ``known``: expressions that are tried first; what they explain is taken out before the search. Two found
-    relations that are equal on ``telescope_prefixes`` become one. Deterministic. Layers that would begin after
-    ``budget.seconds`` of CPU are left out, and ``left_out`` says which.
+    relations that are equal on ``telescope_prefixes`` become one. Deterministic. What ``budget.seconds`` of
+    CPU do not reach is left out, and ``left_out`` says what.
     """
     budget = budget or Budget()
     begin = time.process_time()
@@ -71,6 +74,7 @@ def discover(
         if t - begin > budget.seconds:
             search.left_out.append(f"{name}: the budget of {budget.seconds:g} CPU seconds was spent")
             continue
+        search.layer = name
         layer(search)
         spent[name] = time.process_time() - t
     t = time.process_time()
@@ -80,7 +84,12 @@ def discover(
         explained[family.sources] = True
     defaults = stack_defaults(search.rows, budget.min_sources, explained)
     spent["families"] = time.process_time() - t
-    return Discovery(families, defaults, explained, spent, search.left_out)
+    if search.cut:
+        parts = ", ".join(f"{name} at {most:,} of {units:,}" for name, (units, most) in search.cut.items())
+        search.left_out.append(f"of the groups of packets that one source sent, {parts} were looked at")
+    return Discovery(
+        families, defaults, explained, spent, search.left_out, search.tally.candidates, search.tally.families
+    )
 
 
 def _families(search: Search, prefixes: Sequence[str]) -> list[Family]:

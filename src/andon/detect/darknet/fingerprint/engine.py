@@ -13,6 +13,10 @@ import pyarrow as pa
 
 from andon.detect.darknet.fingerprint.carry import Families
 from andon.detect.darknet.fingerprint.measure import Packets, earliest, recognise, without_rows
+from andon.detect.darknet.fingerprint.names import Names
+from andon.detect.darknet.fingerprint.order import Orders, order_families
+from andon.detect.darknet.fingerprint.order_findings import ORDERS, order_findings
+from andon.detect.darknet.fingerprint.precedence import simplest_first
 from andon.detect.darknet.fingerprint.report import Day, kind_of, report
 from andon.detect.darknet.fingerprint.sample import Family, Sample
 from andon.detect.darknet.fingerprint.summary import LIMIT, FingerprintSummary
@@ -38,18 +42,32 @@ _COLUMNS = (
 # A search costs about this much a row of the sample, so the budget is kept by rows: the answer must not depend on
 # how fast the machine is. docs/fingerprints.md says how it was measured.
 ROWS_PER_SECOND = 32_000
+# Sources that a known family needs to be seen again. Chance gives 0.04 of 600,000 sources to a relation: three of them
+# once in a hundred days of a thousand families.
+LEAST_CARRIED = 3
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search gives: families (sources are indices into the sample it was given) and what it left out."""
+    """What a search gives: families (sources are indices into the sample it was given), what it left out, and how many
+    families chance would give where it knows."""
 
     families: tuple[Family, ...]
     left_out: tuple[str, ...] = ()
+    chance_families: float | None = None
 
 
 # A search is given the sample, how many sources make a family, and the telescope's prefixes (or none).
 Search = Callable[[Sample, int, Sequence[str]], Found]
+
+
+# Which sources scan in an order of addresses.
+SearchOrders = Callable[[Sample], Orders]
+
+
+def no_orders(sample: Sample) -> Orders:
+    """For a search of relations alone."""
+    return Orders((), 0, 0)
 
 
 def by_algebra(sample: Sample, least: int, prefixes: Sequence[str]) -> Found:
@@ -60,7 +78,7 @@ def by_algebra(sample: Sample, least: int, prefixes: Sequence[str]) -> Found:
     # No clock: the sample was cut to the budget before, and what is found must not depend on the machine's speed.
     budget = Budget(seconds=math.inf, min_sources=least)
     made = discover(sample, budget=budget, telescope_prefixes=prefixes)
-    return Found((*made.families, *made.stack_defaults), tuple(made.left_out))
+    return Found((*made.families, *made.stack_defaults), tuple(made.left_out), made.chance_families)
 
 
 def by_genes(seed: int) -> Search:
@@ -98,12 +116,15 @@ class FingerprintEngine:
         "darknet.fingerprint.min_sources",
     )
     publishes: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType(
-        {"families": FAMILIES, "sources": SOURCES, "coverage": COVERAGE}
+        {"families": FAMILIES, "sources": SOURCES, "orders": ORDERS, "coverage": COVERAGE}
     )
     limit: ClassVar[int] = LIMIT
 
-    def __init__(self, site: Site, search: Search = by_algebra) -> None:
+    def __init__(
+        self, site: Site, search: Search = by_algebra, orders: SearchOrders = order_families
+    ) -> None:
         self.search = search
+        self.orders = orders
         self.key = site.hash_key
         self.prefixes = site.telescope
         self.cpu_seconds = float(site.setting(self.name, "cpu_seconds", 60))
@@ -131,73 +152,57 @@ class FingerprintEngine:
         self, summary: FingerprintSummary, carry: Families | None, ctx: Context[Families]
     ) -> Outcome[Families]:
         carried = Families() if carry is None else carry.copy()
-        sample = summary.sample()
-        packets = Packets(sample)
-        families, left_out = self.families(packets, carried)
+        packets = Packets(summary.sample())
+        families, searched = self.families(packets, carried)
+        orders = self.orders(packets.sample)
+        names, window = (self.name, self.version), (ctx.start, ctx.end)
         day = Day(
-            engine=(self.name, self.version),
-            window=(ctx.start, ctx.end),
+            engine=names,
+            window=window,
             packets=packets,
             syn=summary.packets,
             one_source_in=2**summary.level,
             tools=ctx.tables.get("darknet.tools:sources"),
-            left_out=left_out,
+            left_out=(*searched.left_out, *orders.left_out),
+            chance_families=searched.chance_families,
+            ordered=np.concatenate([one.rows for one in orders.found] or [np.empty(0, np.int64)]),
         )
         findings, tables = report(day, families, carried)
+        in_order, table = order_findings(orders, packets.sample, names, window, carried)
         carried.forget(ctx.start)
-        return Outcome(findings=findings, tables=tables, carry=carried)
+        return Outcome((*findings, *in_order), {**tables, "orders": table}, carried)
 
-    def families(self, packets: Packets, carried: Families) -> tuple[list[Family], list[str]]:
-        """(families with their sources as indices into the sample, what the search left out): carried ones first,
-        then those that the search finds in the packets that are left."""
+    def families(self, packets: Packets, carried: Families) -> tuple[list[Family], Found]:
+        """(families with their sources as indices into the sample, the search's own answer): carried ones first, then
+        those that the search finds in the packets that are left."""
         sample = packets.sample
         found: dict[str, Family] = {}
         free = np.ones(sample.rows, np.bool_)
-        for known in carried.to_search():
-            again = recognise(packets, known.relation, known.scope, 2, free)
+        known = carried.to_search()
+        for one in sorted(known, key=lambda k: k.scope == "session"):
+            again = recognise(packets, one.relation, one.scope, LEAST_CARRIED, free)
             if again is not None:
-                found[known.relation] = again[0]
+                found[one.relation] = again[0]
                 free[again[1]] = False
         left, index = without_rows(sample, ~free)
         searched, most = earliest(left, int(self.cpu_seconds * ROWS_PER_SECOND))
-        left_out = []
+        # So few sources make no family: nothing is compiled for a capture of a scan or two.
+        enough = len(searched.src) >= self.least
+        answer = self.search(searched, self.least, self.prefixes) if enough else Found(())
         if searched.rows < left.rows:
-            left_out.append(
+            text = (
                 f"within {self.cpu_seconds:g} s of search only the earliest {most} packets of a source, "
                 f"{searched.rows:,} of {left.rows:,} packets in the sample"
             )
-        if searched.rows:
-            answer = self.search(searched, self.least, self.prefixes)
-            left_out += answer.left_out
-            for family in answer.families:
-                sources = index[family.sources]
-                before = found.get(family.relation)
-                if before is not None:
-                    found[family.relation] = replace(
-                        before, sources=np.union1d(before.sources, sources).astype(np.int64)
-                    )
-                elif len(sources) >= self.least or kind_of(family) == "scan-order":
-                    found[family.relation] = replace(family, sources=np.sort(sources))
-        return self.simplest_first(packets, list(found.values())), left_out
-
-    def simplest_first(self, packets: Packets, families: Sequence[Family]) -> list[Family]:
-        """Without session sources that a global family explains: a relation with a free key fits more than it says,
-        so what is left of a source when the packets of global families are gone must still prove the key."""
-        sample = packets.sample
-        taken = np.zeros(sample.rows, np.bool_)
-        for family in families:
-            if family.scope == "global" and kind_of(family) == "scanner-fingerprint":
-                taken[packets.measure(family).rows] = True
-        touched = np.bincount(packets.of_row[taken], minlength=len(sample.src)) > 0
-        kept = []
-        for family in families:
-            if family.scope == "session" and touched[family.sources].any():
-                again = recognise(packets, family.relation, "session", 1, ~taken)
-                proved = again[0].sources if again is not None else np.empty(0, np.int64)
-                sources = family.sources
-                family = replace(family, sources=sources[~touched[sources] | np.isin(sources, proved)])
-                least = 2 if family.layer == "carried" else self.least
-                if len(family.sources) < least:
-                    continue
-            kept.append(family)
-        return kept
+            answer = replace(answer, left_out=(text, *answer.left_out))
+        names = Names([one.relation for one in known], self.prefixes)
+        for family in answer.families:
+            sources = index[family.sources]
+            relation = names.of(family)
+            before = found.get(relation)
+            if before is not None:
+                every = np.union1d(before.sources, sources).astype(np.int64)
+                found[relation] = replace(before, sources=every)
+            elif len(sources) >= self.least or kind_of(family) == "scan-order":
+                found[relation] = replace(family, relation=relation, sources=np.sort(sources))
+        return simplest_first(packets, list(found.values()), self.least, LEAST_CARRIED), answer

@@ -1,14 +1,20 @@
 """The loops behind the summary: for each source the packets with the lowest hashes, in blocks of one arena.
 
 A source's sample is a *bottom-k* of its packets by keyed hash (Cohen and Kaplan, PODC 2007): which packets are in it
-depends on the packets alone, never on their order. It is kept as a binary max-heap, so that the packet to be replaced
-is the first. Heaps live in blocks of a few sizes (``SIZES``) cut from one array of packets, and a source moves to the
-next larger block when its own is full: memory goes where the packets are, with one packet for a source that sent one.
+depends on the packets alone, never on their order. Samples live in blocks of a few sizes (``SIZES``) cut from one
+array of words, and a source moves to the next larger block when its own is full: memory goes where the packets are,
+with room for one packet for a source that sent one. A place holds four words; a block of n places holds first n
+hashes, then n times the other three words: ports with window and identification, acknowledgement with TTL and length,
+time. Destination and sequence number are in the hash, which can be undone. Packets of a block are in no order: one
+that is pushed out is found by looking through the hashes, which are few lines of memory side by side.
 
-``rows`` holds for each source: packets, first and last time, the highest hash in its sample, where its block begins.
-``book`` holds what the arena needs to know about itself (``BUMP``, ``LIVE``, then the head of the free list of each
-size). An item is four words: hash, ports with window and identification, acknowledgement with TTL and length, time;
-destination and sequence number are in the hash, which can be undone.
+``rows`` holds for each source four words, half a line of the cache: packets, first and last time, and a word of the
+upper half of the highest hash in its sample (once it is full) and the place where its block begins. So a packet that
+cannot enter a full sample is known from the row alone. ``book`` holds what the arena needs to know about itself
+(``BUMP``, ``LIVE``, then the head of the free list of each size).
+
+At ten million packets no row is in the cache when its packet comes. So packets are taken in by chunks, and each step
+asks for the memory that the next one needs: rows, then samples.
 """
 
 from __future__ import annotations
@@ -18,11 +24,13 @@ from numba import njit
 
 from andon.sketch.hashing import mix64
 from andon.sketch.prefetch import prefetch
-from andon.sketch.rows import find_or_add, is_kept
+from andon.sketch.rows import EMPTY, find_or_add, is_kept
 
 SIZES = np.array([1, 2, 4, 8, 16, 32, 48, 64, 96], np.int64)
 MOST = 96
-PACKETS, FIRST, LAST, TOP, PLACE = range(5)  # of a row
+NUMBER = np.array([int(np.searchsorted(SIZES, packets)) for packets in range(MOST + 1)], np.int64)
+PACKETS, FIRST, LAST, SAMPLE = range(4)  # of a row
+WORDS = 4  # of a place, and of a row
 BUMP, LIVE, FREE = 0, 1, 2  # of the book
 DONE, TABLE_FULL, SAMPLE_FULL, ARENA_FULL = range(4)
 
@@ -37,10 +45,12 @@ STEPS = np.array(
 )  # fmt: skip
 LAST_STEP = len(STEPS) - 1
 
-_AHEAD = 12
+_CHUNK = 128
+_LINE = 8  # words
 _DEEP = np.uint64(24)  # the bits of a source's hash that choose neither slot nor sample
 _ONE, _ZERO = np.uint64(1), np.uint64(0)
 _16, _32, _48, _24, _8 = np.uint64(16), np.uint64(32), np.uint64(48), np.uint64(24), np.uint64(8)
+_LOW = np.uint64(0xFFFFFFFF)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -53,191 +63,187 @@ def kept_of(hashed: np.uint64, step: int) -> int:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def size_for(packets: int) -> int:
-    """The smallest size (its number) of a block that holds so many packets."""
-    number = 0
-    while SIZES[number] < packets:
-        number += 1
-    return number
+def place_of(word: np.int64) -> int:
+    """Where a source's block begins (in places), from the last word of its row."""
+    return int(np.int64(np.uint64(word) & _LOW))
 
 
-@njit(cache=True, nogil=True)
-def item_hash(w0: np.uint64, w1: np.uint64, w2: np.uint64, w3: np.uint64, salt: np.uint64) -> np.uint64:
-    """Hash of a packet; ``w0`` (destination, sequence number) can be had back from it and the other words."""
-    hashed: np.uint64 = mix64(w0 ^ mix64(w1 ^ mix64(w2 ^ mix64(w3, salt), salt), salt), salt)
-    return hashed
-
-
-@njit(cache=True, nogil=True)
-def _sift_up(arena: np.ndarray, place: int, at: int) -> None:
-    a, b, c, d = arena[place + at, 0], arena[place + at, 1], arena[place + at, 2], arena[place + at, 3]
-    while at > 0:
-        up = (at - 1) >> 1
-        if arena[place + up, 0] >= a:
-            break
-        for w in range(4):
-            arena[place + at, w] = arena[place + up, w]
-        at = up
-    arena[place + at, 0], arena[place + at, 1], arena[place + at, 2], arena[place + at, 3] = a, b, c, d
-
-
-@njit(cache=True, nogil=True)
-def _sift_down(
-    arena: np.ndarray, place: int, count: int, a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64
-) -> None:
-    """Put an item in the place of the first of a heap of ``count``."""
-    at = 0
-    while True:
-        down = 2 * at + 1
-        if down >= count:
-            break
-        if down + 1 < count and arena[place + down + 1, 0] > arena[place + down, 0]:
-            down += 1
-        if arena[place + down, 0] <= a:
-            break
-        for w in range(4):
-            arena[place + at, w] = arena[place + down, w]
-        at = down
-    arena[place + at, 0], arena[place + at, 1], arena[place + at, 2], arena[place + at, 3] = a, b, c, d
+@njit(cache=True, nogil=True, inline="always")
+def _sample_word(place: int, top: np.uint64) -> np.int64:
+    return np.int64(((top >> _32) << _32) | np.uint64(place))
 
 
 @njit(cache=True, nogil=True)
 def _offer(
-    rows: np.ndarray,
-    slot: int,
-    most: int,
-    arena: np.ndarray,
-    book: np.ndarray,
-    cap: int,
-    a: np.uint64,
-    b: np.uint64,
-    c: np.uint64,
-    d: np.uint64,
-) -> int:
-    """Take one packet into a source's sample and count it; DONE, or what is in the way with nothing changed."""
-    packets = rows[slot, PACKETS]
-    place = rows[slot, PLACE]
-    if packets >= most:
-        if a < np.uint64(rows[slot, TOP]):
-            _sift_down(arena, place, most, a, b, c, d)
-            rows[slot, TOP] = np.int64(arena[place, 0])
-    else:
-        number = size_for(packets) if packets else -1
-        if packets == 0 or SIZES[number] == packets:
-            now = SIZES[number] if packets else 0
-            wanted = SIZES[number + 1]
-            if book[LIVE] + wanted - now > cap:
-                return SAMPLE_FULL
-            new = book[FREE + number + 1]
+    count: int, slots: np.ndarray, most_of: np.ndarray, items: np.ndarray, rows: np.ndarray,
+    arena: np.ndarray, book: np.ndarray, cap: int,
+) -> tuple[int, int]:  # fmt: skip
+    """Take the first packets of ``items`` into their sources' samples and count them; gives how many were taken and
+    DONE, or what is in the way of the next with nothing of it changed.
+
+    One loop without calls: a call with arrays costs two locked instructions an array, which wait for all memory."""
+    for m in range(count):
+        slot, most = slots[m], most_of[m]
+        a, time = items[m, 0], np.int64(items[m, 3])
+        packets = rows[slot, PACKETS]
+        word = rows[slot, SAMPLE]
+        base = np.int64(np.uint64(word) & _LOW) * WORDS
+        if packets >= most:
+            if (a >> _32) <= (np.uint64(word) >> _32):
+                best = _ZERO
+                for i in range(most):
+                    best = max(best, arena[base + i])
+                if a < best:
+                    same, second = np.int64(0), a
+                    for i in range(most):
+                        hashed = arena[base + i]
+                        same += hashed == best
+                        second = max(second, hashed if hashed != best else _ZERO)
+                    where = np.int64(0)
+                    while arena[base + where] != best:
+                        where += 1
+                    arena[base + where] = a
+                    at = base + most + 3 * where
+                    arena[at], arena[at + 1], arena[at + 2] = items[m, 1], items[m, 2], items[m, 3]
+                    if same == 1:
+                        rows[slot, SAMPLE] = np.int64((np.uint64(word) & _LOW) | ((second >> _32) << _32))
+            rows[slot, FIRST] = min(rows[slot, FIRST], time)
+            rows[slot, LAST] = max(rows[slot, LAST], time)
+            rows[slot, PACKETS] = packets + 1
+            continue
+        size = SIZES[NUMBER[packets]] if packets else 0
+        if packets == size:
+            number = NUMBER[packets] + 1 if packets else 0
+            wanted = SIZES[number]
+            if book[LIVE] + wanted - size > cap:
+                return m, SAMPLE_FULL
+            new = book[FREE + number]
             if new >= 0:
-                book[FREE + number + 1] = np.int64(arena[new, 0])
-            elif book[BUMP] + wanted <= arena.shape[0]:
+                book[FREE + number] = np.int64(arena[new * WORDS])
+            elif (book[BUMP] + wanted) * WORDS <= arena.shape[0]:
                 new = book[BUMP]
                 book[BUMP] += wanted
             else:
-                return ARENA_FULL
+                return m, ARENA_FULL
+            to = new * WORDS
             for i in range(packets):
-                for w in range(4):
-                    arena[new + i, w] = arena[place + i, w]
+                arena[to + i] = arena[base + i]
+            for i in range(3 * packets):
+                arena[to + wanted + i] = arena[base + size + i]
             if packets:
-                arena[place, 0] = np.uint64(book[FREE + number])
-                book[FREE + number] = place
-            book[LIVE] += wanted - now
-            place = new
-            rows[slot, PLACE] = new
-        at = place + packets
-        arena[at, 0], arena[at, 1], arena[at, 2], arena[at, 3] = a, b, c, d
-        _sift_up(arena, place, packets)
-        rows[slot, TOP] = np.int64(arena[place, 0])
-    time = np.int64(d)
-    if packets == 0 or time < rows[slot, FIRST]:
-        rows[slot, FIRST] = time
-    if packets == 0 or time > rows[slot, LAST]:
-        rows[slot, LAST] = time
-    rows[slot, PACKETS] = packets + 1
-    return DONE
+                arena[base] = np.uint64(book[FREE + number - 1])
+                book[FREE + number - 1] = base // WORDS
+            else:
+                rows[slot, FIRST] = rows[slot, LAST] = time
+            book[LIVE] += wanted - size
+            base, size = to, wanted
+            rows[slot, SAMPLE] = new
+        arena[base + packets] = a
+        at = base + size + 3 * packets
+        arena[at], arena[at + 1], arena[at + 2] = items[m, 1], items[m, 2], items[m, 3]
+        packets += 1
+        if packets == most:
+            best = _ZERO
+            for i in range(most):
+                best = max(best, arena[base + i])
+            rows[slot, SAMPLE] = _sample_word(base // WORDS, best)
+        rows[slot, FIRST] = min(rows[slot, FIRST], time)
+        rows[slot, LAST] = max(rows[slot, LAST], time)
+        rows[slot, PACKETS] = packets
+    return count, DONE
+
+
+@njit(cache=True, nogil=True)
+def _ask(
+    count: int, slots: np.ndarray, most_of: np.ndarray, items: np.ndarray, rows: np.ndarray, arena: np.ndarray
+) -> None:
+    """Ask for the lines of the samples that ``_offer`` will touch."""
+    for m in range(count):
+        slot, most = slots[m], most_of[m]
+        packets = rows[slot, PACKETS]
+        word = np.uint64(rows[slot, SAMPLE])
+        base = np.int64(word & _LOW) * WORDS
+        if packets >= most:
+            if (items[m, 0] >> _32) <= (word >> _32):
+                for at in range(0, most, _LINE):
+                    prefetch(arena, base + at)
+        elif packets:
+            size = SIZES[NUMBER[packets]]
+            if packets < size:
+                prefetch(arena, base + packets)
+                prefetch(arena, base + size + 3 * packets)
+            else:
+                for at in range(0, min(size, 32) * WORDS, _LINE):
+                    prefetch(arena, base + at)
 
 
 @njit(cache=True, nogil=True)
 def take(
-    start: int,
-    ts: np.ndarray,
-    src: np.ndarray,
-    dst: np.ndarray,
-    sport: np.ndarray,
-    dport: np.ndarray,
-    flags: np.ndarray,
-    seq: np.ndarray,
-    ack: np.ndarray,
-    ip_id: np.ndarray,
-    ttl: np.ndarray,
-    window: np.ndarray,
-    length: np.ndarray,
-    layers: np.ndarray,
-    keys: np.ndarray,
-    flat: np.ndarray,
-    rows: np.ndarray,
-    used: int,
-    room: int,
-    level: int,
-    salt: np.uint64,
-    step: int,
-    arena: np.ndarray,
-    book: np.ndarray,
-    cap: int,
-) -> tuple[int, int, int]:
+    start: int, ts: np.ndarray, src: np.ndarray, dst: np.ndarray, sport: np.ndarray, dport: np.ndarray,
+    flags: np.ndarray, seq: np.ndarray, ack: np.ndarray, ip_id: np.ndarray, ttl: np.ndarray,
+    window: np.ndarray, length: np.ndarray, layers: np.ndarray, keys: np.ndarray, flat: np.ndarray,
+    rows: np.ndarray, used: int, room: int, level: int, salt: np.uint64, step: int, arena: np.ndarray,
+    book: np.ndarray, cap: int,
+) -> tuple[int, int, int]:  # fmt: skip
     """Take in the TCP SYN packets of IPv4 of a batch from ``start`` on; gives (position reached, used, why it
     stopped). It stops before a packet with nothing of it counted. ``flat`` is ``rows`` in one dimension."""
     mask = np.uint64(keys.shape[0] - 1)
     n = ts.shape[0]
-    for i in range(start, n):
-        j = i + _AHEAD
-        if j < n:
-            there = np.int64(mix64(np.uint64(src[j]), salt) & mask)
-            prefetch(keys, there)
-            prefetch(flat, there * 5)
-        if (flags[i] & np.uint8(0x3F)) != np.uint8(2) or (layers[i] & np.uint8(5)) != np.uint8(5):
-            continue
-        key = np.uint64(src[i])
-        hashed = mix64(key, salt)
-        if not is_kept(hashed, level):
-            continue
-        slot, used = find_or_add(keys, key, hashed, used, room)
-        if slot < 0:
-            return i, used, TABLE_FULL
-        w0 = (np.uint64(dst[i]) << _32) | np.uint64(seq[i])
-        w1 = (np.uint64(sport[i]) << _48) | (np.uint64(dport[i]) << _32)
-        w1 |= (np.uint64(window[i]) << _16) | np.uint64(ip_id[i])
-        w2 = (np.uint64(ack[i]) << _32) | (np.uint64(ttl[i]) << _24) | (np.uint64(length[i]) << _8)
-        w3 = np.uint64(ts[i])
-        most = kept_of(hashed, step)
-        why = _offer(rows, slot, most, arena, book, cap, item_hash(w0, w1, w2, w3, salt), w1, w2, w3)
+    chosen = np.empty(_CHUNK, np.int64)
+    hashes = np.empty(_CHUNK, np.uint64)
+    slots = np.empty(_CHUNK, np.int64)
+    most_of = np.empty(_CHUNK, np.int64)
+    items = np.empty((_CHUNK, WORDS), np.uint64)
+    i = start
+    while i < n:
+        count = 0
+        while i < n and count < _CHUNK:
+            if (flags[i] & np.uint8(0x3F)) == np.uint8(2) and (layers[i] & np.uint8(5)) == np.uint8(5):
+                hashed = mix64(np.uint64(src[i]), salt)
+                if is_kept(hashed, level):
+                    there = np.int64(hashed & mask)
+                    prefetch(keys, there)
+                    prefetch(flat, there * WORDS)
+                    chosen[count], hashes[count] = i, hashed
+                    count += 1
+            i += 1
+        for m in range(count):
+            p = chosen[m]
+            w0 = (np.uint64(dst[p]) << _32) | np.uint64(seq[p])
+            w1 = (np.uint64(sport[p]) << _48) | (np.uint64(dport[p]) << _32)
+            w1 |= (np.uint64(window[p]) << _16) | np.uint64(ip_id[p])
+            w2 = (np.uint64(ack[p]) << _32) | (np.uint64(ttl[p]) << _24) | (np.uint64(length[p]) << _8)
+            w3 = np.uint64(ts[p])
+            # The hash of a packet; ``w0`` can be had back from it and the other words.
+            items[m, 0] = mix64(w0 ^ mix64(w1 ^ mix64(w2 ^ mix64(w3, salt), salt), salt), salt)
+            items[m, 1], items[m, 2], items[m, 3] = w1, w2, w3
+        full = -1
+        for m in range(count):
+            slot, used = find_or_add(keys, np.uint64(src[chosen[m]]), hashes[m], used, room)
+            if slot < 0:
+                full, count = int(chosen[m]), m
+                break
+            slots[m], most_of[m] = slot, kept_of(hashes[m], step)
+        _ask(count, slots, most_of, items, rows, arena)
+        taken, why = _offer(count, slots, most_of, items, rows, arena, book, cap)
         if why != DONE:
-            return i, used, why
+            return chosen[taken], used, why
+        if full >= 0:
+            return full, used, TABLE_FULL
     return n, used, DONE
 
 
 @njit(cache=True, nogil=True)
 def take_samples(
-    start: int,
-    inner: int,
-    other_keys: np.ndarray,
-    other: np.ndarray,
-    counts: np.ndarray,
-    other_arena: np.ndarray,
-    keys: np.ndarray,
-    rows: np.ndarray,
-    used: int,
-    room: int,
-    level: int,
-    salt: np.uint64,
-    step: int,
-    arena: np.ndarray,
-    book: np.ndarray,
-    cap: int,
-) -> tuple[int, int, int, int]:
+    start: int, inner: int, other_keys: np.ndarray, other: np.ndarray, counts: np.ndarray,
+    other_arena: np.ndarray, keys: np.ndarray, rows: np.ndarray, used: int, room: int, level: int,
+    salt: np.uint64, step: int, arena: np.ndarray, book: np.ndarray, cap: int,
+) -> tuple[int, int, int, int]:  # fmt: skip
     """Take in the sources of another summary (``counts``: how many packets of each are in its sample), from source
     ``start`` and its packet ``inner`` on; gives (source, packet, used, why it stopped)."""
+    slots = np.empty(MOST, np.int64)
+    most_of = np.empty(MOST, np.int64)
+    items = np.empty((MOST, WORDS), np.uint64)
     for s in range(start, other_keys.shape[0]):
         key = other_keys[s]
         hashed = mix64(key, salt)
@@ -246,17 +252,17 @@ def take_samples(
             slot, used = find_or_add(keys, key, hashed, used, room)
             if slot < 0:
                 return s, inner, used, TABLE_FULL
-            place = other[s, PLACE]
-            for i in range(inner, counts[s]):
-                a, b, c, d = (
-                    other_arena[place + i, 0],
-                    other_arena[place + i, 1],
-                    other_arena[place + i, 2],
-                    other_arena[place + i, 3],
-                )
-                why = _offer(rows, slot, most, arena, book, cap, a, b, c, d)
-                if why != DONE:
-                    return s, i, used, why
+            base = place_of(other[s, SAMPLE]) * WORDS
+            payload = base + SIZES[NUMBER[counts[s]]]
+            count = counts[s] - inner
+            for m in range(count):
+                i = inner + m
+                slots[m], most_of[m], items[m, 0] = slot, most, other_arena[base + i]
+                for w in range(3):
+                    items[m, w + 1] = other_arena[payload + 3 * i + w]
+            taken, why = _offer(count, slots, most_of, items, rows, arena, book, cap)
+            if why != DONE:
+                return s, inner + taken, used, why
             rows[slot, PACKETS] += other[s, PACKETS] - counts[s]
             rows[slot, FIRST] = min(rows[slot, FIRST], other[s, FIRST])
             rows[slot, LAST] = max(rows[slot, LAST], other[s, LAST])
@@ -274,39 +280,89 @@ def sampled(keys: np.ndarray, rows: np.ndarray, salt: np.uint64, step: int) -> n
 
 
 @njit(cache=True, nogil=True)
+def _lowest(values: np.ndarray, count: int, wanted: int) -> np.uint64:
+    """The ``wanted``-th lowest of the first values, which are put in another order (Hoare's selection)."""
+    low, high, at = 0, count - 1, wanted - 1
+    while low < high:
+        pivot = values[(low + high) >> 1]
+        i, j = low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if at <= j:
+            high = j
+        elif at >= i:
+            low = i
+        else:
+            break
+    return np.uint64(values[at])
+
+
+@njit(cache=True, nogil=True)
 def shrink(
-    order: np.ndarray,
-    keys: np.ndarray,
-    rows: np.ndarray,
-    arena: np.ndarray,
-    book: np.ndarray,
-    salt: np.uint64,
-    before: int,
-    after: int,
-) -> None:
+    keys: np.ndarray, flat: np.ndarray, rows: np.ndarray, arena: np.ndarray, book: np.ndarray,
+    salt: np.uint64, before: int, after: int,
+) -> None:  # fmt: skip
     """Cut the samples down from step ``before`` to step ``after`` and move all blocks to the front of the arena.
-    ``order``: the slots in use, by where their blocks begin; blocks of sources that are gone are overwritten."""
+    Blocks of sources that are gone from the table are overwritten. ``flat`` is ``rows`` in one dimension."""
+    owner = np.full(book[BUMP] + _CHUNK, -1, np.int32)
+    for any_slot in range(keys.shape[0]):
+        if keys[any_slot] != EMPTY and rows[any_slot, PACKETS] > 0:
+            owner[place_of(rows[any_slot, SAMPLE])] = any_slot
     bump = np.int64(0)
-    for at in range(order.shape[0]):
-        slot = order[at]
-        packets = rows[slot, PACKETS]
-        if packets == 0:
+    block = np.empty(MOST * WORDS, np.uint64)
+    hashes = np.empty(MOST, np.uint64)
+    for at in range(book[BUMP]):
+        ahead = np.int64(owner[at + _CHUNK])
+        if ahead >= 0:
+            prefetch(keys, ahead)
+            prefetch(flat, ahead * WORDS)
+        slot = np.int64(owner[at])
+        if slot < 0:
             continue
+        packets = rows[slot, PACKETS]
         hashed = mix64(keys[slot], salt)
-        place = rows[slot, PLACE]
+        base = place_of(rows[slot, SAMPLE]) * WORDS
         count = min(packets, kept_of(hashed, before))
-        most = min(packets, kept_of(hashed, after))
-        while count > most:
-            count -= 1
-            last = place + count
-            _sift_down(arena, place, count, arena[last, 0], arena[last, 1], arena[last, 2], arena[last, 3])
-        if bump != place:
+        kept = kept_of(hashed, after)
+        most = min(packets, kept)
+        size = SIZES[NUMBER[count]]
+        wanted = SIZES[NUMBER[most]]
+        to = bump * WORDS
+        top = _ZERO
+        if most < count:
+            for i in range(size * WORDS):
+                block[i] = arena[base + i]
+            hashes[:count] = block[:count]
+            top = _lowest(hashes, count, most)
+            same = np.int64(most)
             for i in range(count):
-                for w in range(4):
-                    arena[bump + i, w] = arena[place + i, w]
-        rows[slot, PLACE] = bump
-        rows[slot, TOP] = np.int64(arena[bump, 0])
-        bump += SIZES[size_for(count)]
+                same -= np.int64(block[i] < top)
+            # ``same``: how many stay of packets that are the same in all.
+            old = np.int64(0)
+            for m in range(most):
+                while block[old] > top or (block[old] == top and same == 0):
+                    old += 1
+                same -= np.int64(block[old] == top)
+                arena[to + m] = block[old]
+                for w in range(3):
+                    arena[to + wanted + 3 * m + w] = block[size + 3 * old + w]
+                old += 1
+        else:
+            if to != base:
+                for i in range(size * WORDS):
+                    arena[to + i] = arena[base + i]
+            if count == kept:
+                for i in range(count):
+                    top = max(top, arena[to + i])
+        rows[slot, SAMPLE] = _sample_word(bump, top)
+        bump += wanted
     book[BUMP] = bump
     book[LIVE] = bump
     book[FREE:] = -1
@@ -317,23 +373,21 @@ def dump(rows: np.ndarray, counts: np.ndarray, arena: np.ndarray, out: np.ndarra
     """All samples, source after source, each in ascending order of the hash, into ``out``: uint64[packets, 4]."""
     end = np.int64(0)
     for s in range(rows.shape[0]):
-        place, count = rows[s, PLACE], counts[s]
-        begin = end
-        end += count
+        if s + 8 < rows.shape[0]:
+            ahead = place_of(rows[s + 8, SAMPLE]) * WORDS
+            for at in range(0, counts[s + 8] * WORDS, _LINE):
+                prefetch(arena, ahead + at)
+        base, count = place_of(rows[s, SAMPLE]) * WORDS, counts[s]
+        payload = base + SIZES[NUMBER[count]]
         for i in range(count):
-            for w in range(4):
-                out[begin + i, w] = arena[place + i, w]
-        while count > 1:
-            count -= 1
-            a, b, c, d = (
-                out[begin + count, 0],
-                out[begin + count, 1],
-                out[begin + count, 2],
-                out[begin + count, 3],
-            )
-            for w in range(4):
-                out[begin + count, w] = out[begin, w]
-            _sift_down(out, begin, count, a, b, c, d)
+            a, at = arena[base + i], payload + 3 * i
+            j = end + i
+            while j > end and out[j - 1, 0] > a:
+                for w in range(WORDS):
+                    out[j, w] = out[j - 1, w]
+                j -= 1
+            out[j, 0], out[j, 1], out[j, 2], out[j, 3] = a, arena[at], arena[at + 1], arena[at + 2]
+        end += count
 
 
 @njit(cache=True, nogil=True)
@@ -342,14 +396,16 @@ def restore(rows: np.ndarray, counts: np.ndarray, items: np.ndarray, arena: np.n
     bump, begin = np.int64(0), np.int64(0)
     for s in range(rows.shape[0]):
         count = counts[s]
-        rows[s, PLACE] = bump
+        size = SIZES[NUMBER[count]]
+        base = bump * WORDS
         for i in range(count):
-            # Descending order is a heap.
-            for w in range(4):
-                arena[bump + i, w] = items[begin + count - 1 - i, w]
-        rows[s, TOP] = np.int64(arena[bump, 0])
+            arena[base + i] = items[begin + i, 0]
+            for w in range(3):
+                arena[base + size + 3 * i + w] = items[begin + i, w + 1]
         begin += count
-        bump += SIZES[size_for(count)]
+        # They came in ascending order.
+        rows[s, SAMPLE] = _sample_word(bump, items[begin - 1, 0])
+        bump += size
     return int(bump)
 
 
@@ -359,5 +415,5 @@ def units_needed(counts: np.ndarray) -> int:
     total = np.int64(0)
     for s in range(counts.shape[0]):
         if counts[s]:
-            total += SIZES[size_for(counts[s])]
+            total += SIZES[NUMBER[counts[s]]]
     return int(total)

@@ -6,7 +6,7 @@ relation of some bits too, and taking them would hide the sum.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 import numpy as np
@@ -14,12 +14,16 @@ import numpy as np
 from .affine import explain
 from .candidate import FULL, Candidate, values
 from .constants import halves, masked_fields, whole_fields
+from .high import LEAST_ROWS as HIGH_ROWS
+from .high import high_candidates
 from .lift import lift_shapes, lift_units, lift_words
 from .linear import linear_candidates, linear_text
 from .meet import meet_candidates, turns_of
 from .pooled import pooled_candidates
 from .search import Search
+from .slow import pooled_units
 from .span import span, tree
+from .triangular import LEAST_ROWS, TARGETS, solved
 from .units import Units
 from .words import (
     BITS,
@@ -39,6 +43,7 @@ from .words import (
 
 MOST_POOLED = 90_000
 MOST_SUMS = 60
+MOST_DETERMINED = 120
 _TARGETS = (SEQ, ID, WINDOW)
 # Target and the fields that it may depend on.
 _AFFINE = (
@@ -233,6 +238,43 @@ def meet(search: Search) -> None:
                 search.consider([candidate], voters)
 
 
+def high(search: Search) -> None:
+    """L5: the upper half of a product."""
+    inside = search.within is not None
+    for target in (ID, WINDOW, SPORT, SEQ_HIGH, SEQ):
+        if target in search.skip or (target == SEQ_HIGH and SEQ in search.skip):
+            continue
+        for u in search.some(HIGH_ROWS, 3 if inside else MOST_DETERMINED).tolist()[: 3 if inside else None]:
+            rows = search.unit(u)
+            if search.late():
+                return
+            if search.open[rows].mean() <= 0.8 or len(np.unique(search.fields[target][rows])) * 2 < len(rows):
+                continue
+            for candidate in high_candidates(search.fields[:, rows], target):
+                search.consider([candidate])
+
+
+def triangular(search: Search) -> None:
+    """L5: whatever a few words determine from the lowest bit upward."""
+    inside = search.within is not None
+    failed: Counter[tuple[int, ...]] = Counter()
+    for target in TARGETS:
+        if target in search.skip or (target == SEQ_HIGH and SEQ in search.skip):
+            continue
+        column = search.fields[target]
+        which = search.some(LEAST_ROWS, 2 if inside else MOST_DETERMINED)
+        which = which[np.argsort(-search.units.sizes[which], kind="stable")][: 2 if inside else len(which)]
+        for u in which.tolist():
+            rows = search.unit(u)
+            if search.late():
+                return
+            if search.open[rows].mean() <= 0.8 or len(np.unique(column[rows])) * 3 < len(rows):
+                continue
+            made, hidden = solved(search.fields[:, rows], target, failed)
+            taken = any(search.consider(candidates) for candidates in made)
+            search.looked(target, int(search.units.source[u]), 0 if taken else hidden)
+
+
 def pooled(search: Search) -> None:
     """L1: short sums over up to three rows of every source."""
     at = np.flatnonzero(search.open)
@@ -249,7 +291,7 @@ def pooled(search: Search) -> None:
         )
         rows = rows[np.linspace(0, len(rows) - 1, MOST_POOLED).astype(np.int64)]
     tried = 0
-    for candidate in pooled_candidates(search.fields, rows, search.budget.min_sources):
+    for candidate in pooled_candidates(search.fields, rows, search.budget.min_sources, lambda: search.open):
         if candidate.residue in search.refused:
             continue
         if tried >= MOST_SUMS:
@@ -257,6 +299,15 @@ def pooled(search: Search) -> None:
             break
         tried += 1
         search.consider([candidate])
+
+
+def slow(search: Search) -> None:
+    """L2: the exact layers on rows of many slow sources that obey the same parities."""
+    for units in pooled_units(search):
+        search.units = units
+        for layer in (affine, linear, lift, affine_parts):
+            layer(search)
+    search.refresh()
 
 
 def affine_parts(search: Search) -> None:
@@ -276,9 +327,12 @@ LAYERS: tuple[tuple[str, Callable[[Search], None]], ...] = (
     ("L5 lift", lift),
     ("L5 mixed", mixed),
     ("L5 meet", meet),
+    ("L5 high", high),
+    ("L5 triangular", triangular),
     ("L1", pooled),
+    ("L2", slow),
     ("L0 masks", masks),
     ("L3 masks", affine_parts),
     ("L4 halves", linear_halves),
 )
-SECOND: tuple[Callable[[Search], None], ...] = (constants, affine, linear, lift)
+SECOND: tuple[Callable[[Search], None], ...] = (constants, affine, linear, lift, meet, high, triangular)

@@ -8,12 +8,13 @@ are scaled up from each source's sample; exact ones come from the runner's secon
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from andon.detect.darknet.fingerprint.sample import COLUMNS, Family, Sample
+from andon.detect.darknet.fingerprint.verify import Counted
 from andon.records.expression import (
     Comparison,
     Expression,
@@ -24,7 +25,7 @@ from andon.records.expression import (
     parse,
     session_key,
 )
-from andon.records.expression.ast import fields_of
+from andon.records.expression.ast import fields_of, keys_of
 from andon.records.expression.evaluate import execute
 from andon.records.expression.fields import FIELDS
 from andon.records.expression.keyed import conjuncts
@@ -33,17 +34,22 @@ from andon.records.packet import IPV4, SYN, TCP
 
 GLOBAL_BITS = 24.0  # evidence asked of a source of a carried family: among 10^6 sources 0.06 by chance
 SESSION_BITS = 40.0
+_CHANCE_SHARE = 0.01
 _Z = 1.959964  # two-sided 95 %
 
 
 @dataclass(frozen=True)
 class Measured:
     """A family and its figures. Arrays are parallel to ``family.sources``; ``rows`` are the indices of the sampled
-    packets of these sources that carry the relation; ``others`` counts such packets of other sources (scaled up)."""
+    packets of these sources that carry the relation; ``others`` counts such packets of other sources (scaled up).
+    ``slow`` are those of the sources that are no proof by themselves, but so many that chance gives at most one in a
+    hundred of them (``slow_by_chance`` in all); ``unproven`` are other sources with such packets, among ``looked_at``
+    packets."""
 
     family: Family
     hits: np.ndarray  # sampled packets with the relation
     sampled: np.ndarray  # sampled packets
+    sent: np.ndarray  # SYN packets in all
     packets: np.ndarray  # with the relation, scaled up
     keys: np.ndarray  # of sessions; else empty
     rows: np.ndarray
@@ -52,14 +58,10 @@ class Measured:
     first: int
     last: int
     proven: Mapping[str, int]
+    slow: np.ndarray
+    slow_by_chance: float
     unproven: np.ndarray
     looked_at: int
-
-    @property
-    def excess(self) -> bool:
-        """Whether far more sources sent a packet or two with the relation than chance explains."""
-        by_chance = self.looked_at * 2.0**-self.family.bits
-        return self.family.bits >= 6 and len(self.unproven) > 10 + 10 * by_chance
 
     @property
     def total(self) -> int:
@@ -131,40 +133,65 @@ class Packets:
 
     def measure(self, family: Family) -> Measured:
         """The figures of a family; every packet of its sources if its relation is not of the language (an order)."""
+        count = len(self.sample.src)
+        in_language = True
         try:
             rows, keys = self.carried(family.relation)
             fields = fields_of(parse(family.relation))
         except ExpressionError:
             rows, keys = np.arange(self.sample.rows), np.empty(0, np.uint32)
-            fields = frozenset({"ip.dst"})
+            fields, in_language = frozenset({"ip.dst"}), False
         of = self.of_row[rows]
-        hits = np.bincount(of, minlength=len(self.sample.src))
-        mine = np.zeros(len(self.sample.src), np.bool_)
+        hits = np.bincount(of, minlength=count)
+        mine = np.zeros(count, np.bool_)
         mine[family.sources] = True
+        by_itself = in_language and not len(keys)
+        slow, by_chance = self._slow(hits, mine, family.bits) if by_itself else (np.empty(0, np.int64), 0.0)
+        if len(slow):
+            mine[slow] = True
+            family = replace(family, sources=np.flatnonzero(mine))
         inside = mine[of]
-        others = 0.0 if len(keys) else float((hits * self.weight)[~mine].sum())
         kept = rows[inside]
-        key_of = np.zeros(len(self.sample.src), np.uint32)
+        key_of = np.zeros(count, np.uint32)
         if len(keys):
             key_of[of[inside]] = _commonest(of[inside], keys[inside])
         sources = family.sources
-        scaled = np.rint(hits[sources] * self.weight[sources]).astype(np.int64)
         ts = self.sample.columns["ts"][kept]
         return Measured(
             family=family,
             hits=hits[sources],
             sampled=self.sizes[sources],
-            packets=scaled,
+            sent=self.sample.packets[sources],
+            packets=np.rint(hits[sources] * self.weight[sources]).astype(np.int64),
             keys=key_of[sources] if len(keys) else keys,
             rows=kept,
             ports=self._ports(kept),
-            others=others,
+            others=float((hits * self.weight)[~mine].sum()) if by_itself else 0.0,
             first=int(ts.min()) if len(ts) else 0,
             last=int(ts.max()) if len(ts) else 0,
-            unproven=np.flatnonzero((hits > 0) & ~mine) if not len(keys) else np.empty(0, np.int64),
-            looked_at=int(self.sizes[~mine].sum()),
             proven=dict(family.proven) or self._proven(fields, kept, within=bool(len(keys))),
+            slow=slow,
+            slow_by_chance=by_chance,
+            unproven=np.flatnonzero((hits > 0) & ~mine) if by_itself else np.empty(0, np.int64),
+            looked_at=int(self.sizes[~mine].sum()),
         )
+
+    def _slow(self, hits: np.ndarray, mine: np.ndarray, bits: float) -> tuple[np.ndarray, float]:
+        """(sources that are members by their number, how many of them are so by chance).
+
+        Sources that satisfy a relation in at least half of their packets and that prove nothing by themselves. With
+        rate p chance gives p for a source of one packet and 2 p for one of two; larger ones hardly ever. If that is
+        at most 1 % of what is seen, a member is one by chance with at most that probability (false discovery rate).
+        """
+        rate = 2.0**-bits
+        some = (hits > 0) & (2 * hits >= self.sizes) & ~mine
+        found = np.flatnonzero(some)
+        sizes = np.minimum(self.sizes[~mine], 5)
+        n = np.bincount(sizes, minlength=6)
+        expected = rate * (n[1] + 2 * n[2]) + rate**2 * (3 * n[3] + 6 * n[4] + 10 * n[5])
+        if bits < 6 or len(found) <= 10 or expected > _CHANCE_SHARE * len(found):
+            return np.empty(0, np.int64), 0.0
+        return found, float(expected)
 
     def _ports(self, rows: np.ndarray) -> dict[int, float]:
         counts = np.bincount(
@@ -207,8 +234,9 @@ def recognise(
     """(a relation known beforehand with its sources, the rows that carry it); None if fewer than ``least`` sources do.
     ``among`` (bool per row): only these rows are looked at.
 
-    A source needs h r - log2 C(n, h) bits of evidence, 24 for a global relation and 40, with one packet less, for a
-    session; packets in which the compared field repeats a value do not count again."""
+    The evidence is that of the search (``verify``): h r - log2 C(n, h) bits, 24 for a global relation; for a session
+    40, from three packets on, with one packet less and r no more than the bits that varied. Packets in which the
+    compared field repeats a value do not count again."""
     try:
         expression = parse(relation)
         rate = chance_rate(expression)
@@ -217,32 +245,36 @@ def recognise(
     if rate >= 2.0**-6:
         return None
     bits = -math.log2(rate)
-    rows, _ = packets.carried(relation, among)
+    rows, keys = packets.carried(relation, among)
     count = len(packets.sample.src)
-    distinct = _distinct(packets, expression, rows, count)
-    spent = 1 if scope == "session" else 0
+    session = scope == "session"
     sizes = packets.sizes if among is None else np.bincount(packets.of_row[among], minlength=count)
-    n = np.maximum(sizes, 1)
-    evidence = (distinct - spent) * bits - _log2_choose(n, np.minimum(distinct, n))
-    sources = np.flatnonzero((distinct > spent) & (evidence >= (SESSION_BITS if spent else GLOBAL_BITS)))
+    key = keys if len(keys) else np.zeros(len(rows), np.uint32)
+    groups = Counted.of(packets.of_row[rows], key, _compared(packets, expression, rows))
+    each = np.minimum(bits, np.bitwise_count(groups.varied)) if session else bits
+    evidence = (groups.hits - session) * each - _log2_choose(
+        np.maximum(sizes[groups.source], groups.hits), groups.hits
+    )
+    strong = (evidence >= (SESSION_BITS if session else GLOBAL_BITS)) & (groups.hits >= (3 if session else 1))
+    sources = np.unique(groups.source[strong])
     if len(sources) < least:
         return None
     mine = np.zeros(count, np.bool_)
     mine[sources] = True
-    return Family(relation, scope, sources, bits, "carried", {}), rows[mine[packets.of_row[rows]]]
+    kept = strong[groups.of_row] if session else mine[packets.of_row[rows]]
+    return Family(relation, scope, sources, bits, "carried", {}), rows[kept]
 
 
-def _distinct(packets: Packets, expression: Expression, rows: np.ndarray, sources: int) -> np.ndarray:
-    """For each source how many of the rows differ in what the relation compares (or, for a constant, in the packet)."""
-    of = packets.of_row[rows].astype(np.uint64)
+def _compared(packets: Packets, expression: Expression, rows: np.ndarray) -> np.ndarray:
+    """For each row (uint32) what the relation compares; for a constant something that differs from packet to packet."""
     part = next((p for p in conjuncts(expression) if isinstance(p, Comparison)), None)
-    if part is not None and fields_of(part.right) and fields_of(part.left):
-        value = execute(compile_value(part.left), packets.columns, values=True)[1][rows]
-    else:
-        c = packets.columns
-        value = (c["dst"] ^ (c["tcp_seq"] * np.uint32(0x9E3779B1)) ^ c["src_port"].astype(np.uint32))[rows]
-    pairs = np.unique((of << np.uint64(32)) | value.astype(np.uint64))
-    return np.bincount((pairs >> np.uint64(32)).astype(np.int64), minlength=sources)
+    if part is not None and (fields_of(part.right) or keys_of(part.right)) and fields_of(part.left):
+        left: np.ndarray = execute(compile_value(part.left), packets.columns, values=True)[1][rows]
+        return left
+    c = packets.columns
+    mixed: np.ndarray = c["dst"] ^ (c["tcp_seq"] * np.uint32(0x9E3779B1)) ^ c["src_port"].astype(np.uint32)
+    chosen: np.ndarray = mixed[rows]
+    return chosen
 
 
 _LOG2_FACTORIAL = np.cumsum(np.r_[0.0, np.log2(np.arange(1, 4097))])
@@ -281,14 +313,6 @@ def earliest(sample: Sample, rows: int) -> tuple[Sample, int]:
             high = middle - 1
     rank = np.arange(sample.rows) - np.repeat(sample.starts[:-1], sizes)
     return without_rows(sample, rank >= low)[0], low
-
-
-def marks(measured: Sequence[Measured], rows: int) -> np.ndarray:
-    """uint64 for each sampled packet: bit n is set where it carries family n (of the first 64)."""
-    out = np.zeros(rows, np.uint64)
-    for number, one in enumerate(measured[:64]):
-        out[one.rows] |= np.uint64(1 << number)
-    return out
 
 
 def evidence_of(family: Family, hits: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ The left forms' differences lie in a hash table; each right form costs one look-
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -38,6 +37,7 @@ from .words import (
 
 OPERATORS = ("&", "|", "*", "+", "-", "<<", ">>")
 _SLOTS = 1 << 11
+_FORM_BITS = 11  # of each number of a form
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -198,6 +198,22 @@ def turns_of(target: int) -> list[Word]:
     return [Word(target, PLAIN, 0, 1.0)] + [Word(target, ROTL_LOW, n, 3.0) for n in range(1, 16)]
 
 
+def _voted(found: np.ndarray, source: np.ndarray, votes: int) -> list[tuple[list[int], np.ndarray]]:
+    """Forms (all but the unit) that units of at least ``votes`` sources share, with these sources (ascending); in the
+    order in which they were found."""
+    form = np.zeros(len(found), np.int64)
+    for column in range(1, found.shape[1]):
+        form = form << _FORM_BITS | found[:, column]
+    forms, first, of = np.unique(form, return_index=True, return_inverse=True)
+    pairs = np.unique(of.astype(np.int64) << 32 | source[found[:, 0]])
+    edges = np.searchsorted(pairs >> 32, np.arange(len(forms) + 1))
+    enough = np.flatnonzero(np.diff(edges) >= votes)
+    return [
+        (found[first[i], 1:].tolist(), pairs[edges[i] : edges[i + 1]] & 0xFFFFFFFF)
+        for i in enough[np.argsort(first[enough])].tolist()
+    ]
+
+
 def meet_candidates(
     fields: np.ndarray, units: Units, which: np.ndarray, target: int, votes: int
 ) -> list[tuple[Candidate, np.ndarray]]:
@@ -209,14 +225,9 @@ def meet_candidates(
         np.array([w.op for w in turns]), np.array([w.n for w in turns]),
         np.array([w.field for w in words]), np.array([w.op for w in words]), np.array([w.n for w in words]), 3, found,
     )  # fmt: skip
-    voters: dict[tuple[int, ...], set[int]] = defaultdict(set)
-    for u, *form in found[:count].tolist():
-        voters[tuple(form)].add(int(units.source[u]))
     made: list[tuple[float, Candidate, np.ndarray]] = []
     mask = FULL if BITS[target] == 32 else 0xFFFF
-    for (form, mode, op, a, b), sources in voters.items():
-        if len(sources) < votes:
-            continue
+    for (form, mode, op, a, b), sources in _voted(found[:count], units.source, votes):
         name = NAMES[target]
         cost = words[a].cost + words[b % 1000].cost + 2.0
         if form < len(turns):
@@ -232,7 +243,7 @@ def meet_candidates(
             (
                 cost - 0.2 * len(sources),
                 Candidate(left, "^" if mode == 0 else "-", right, mask, FULL, "L5", cost, name),
-                np.array(sorted(sources)),
+                sources,
             )
         )
     return [(candidate, who) for _, candidate, who in sorted(made, key=lambda one: one[0])]

@@ -7,14 +7,13 @@ the packets that carry one but not the other, on either side, would prove each b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
 
-from andon.detect.darknet.fingerprint.measure import Measured, Packets, evidence_of, marks
+from andon.detect.darknet.fingerprint.measure import Measured, Packets, evidence_of
 
 SAME = 0.8  # of a family's sources named as a tool's: the family is that tool's mark
 _CHANCE_MEETING = 0.2
@@ -22,25 +21,28 @@ _CHANCE_MEETING = 0.2
 
 @dataclass(frozen=True)
 class Tools:
-    """The table ``darknet.tools:sources``: packets by address for each tool."""
+    """The table ``darknet.tools:sources``: for each tool its addresses (uint32, ascending) and their packets."""
 
-    packets: dict[str, dict[int, int]]
+    named: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
     @classmethod
     def of(cls, table: pa.Table | None) -> Tools:
-        made: dict[str, dict[int, int]] = {}
-        if table is not None:
-            columns = (table.column(name).to_pylist() for name in ("src", "tool", "packets"))
-            for address, tool, packets in zip(*columns, strict=True):
-                made.setdefault(tool, {})[address] = packets
+        made: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        if table is not None and table.num_rows:
+            address, packets = (table.column(name).to_numpy() for name in ("src", "packets"))
+            coded = table.column("tool").combine_chunks().dictionary_encode()
+            tool = coded.indices.to_numpy()
+            for number, name in enumerate(coded.dictionary.to_pylist()):
+                mine, at = np.unique(address[tool == number], return_inverse=True)
+                made[name] = (mine, np.bincount(at, packets[tool == number]).astype(np.int64))
         return cls(made)
 
-    def by_address(self) -> dict[int, int]:
-        """Packets of any tool by address."""
-        total: dict[int, int] = {}
-        for sources in self.packets.values():
-            for address, packets in sources.items():
-                total[address] = total.get(address, 0) + packets
+    def packets_of(self, addresses: np.ndarray) -> np.ndarray:
+        """Packets of any tool (int64) of each of these addresses."""
+        total = np.zeros(len(addresses), np.int64)
+        for mine, packets in self.named.values():
+            at = np.minimum(np.searchsorted(mine, addresses), len(mine) - 1)
+            total += np.where(mine[at] == addresses, packets[at], 0)
         return total
 
 
@@ -67,10 +69,10 @@ class Several:
 
 def with_tools(one: Measured, packets: Packets, tools: Tools) -> list[Shared]:
     """Known tools that name sources of this family too, most first."""
-    mine = packets.sample.src[one.family.sources].tolist()
+    mine = packets.sample.src[one.family.sources]
     found = []
-    for tool, sources in tools.packets.items():
-        both = sum(address in sources for address in mine)
+    for tool, (addresses, _) in tools.named.items():
+        both = int(np.isin(mine, addresses).sum())
         if both:
             found.append(Shared(tool, both, both / len(mine)))
     return sorted(found, key=lambda s: (-s.sources, s.name))
@@ -79,39 +81,56 @@ def with_tools(one: Measured, packets: Packets, tools: Tools) -> list[Shared]:
 def with_families(measured: Sequence[Measured]) -> list[list[Shared]]:
     """For each family those that share sources with it, most first."""
     found: list[list[Shared]] = [[] for _ in measured]
-    for (i, a), (j, b) in combinations(enumerate(measured), 2):
-        both = len(np.intersect1d(a.family.sources, b.family.sources, assume_unique=True))
-        if both:
-            found[i].append(Shared(b.family.relation, both, both / len(a.family.sources)))
-            found[j].append(Shared(a.family.relation, both, both / len(b.family.sources)))
+    for (i, j), both in meetings(measured).items():
+        a, b = measured[i], measured[j]
+        found[i].append(Shared(b.family.relation, both, both / len(a.family.sources)))
+        found[j].append(Shared(a.family.relation, both, both / len(b.family.sources)))
     return [sorted(shared, key=lambda s: (-s.sources, s.name)) for shared in found]
+
+
+def meetings(measured: Sequence[Measured]) -> dict[tuple[int, int], int]:
+    """How many sources two families share, for the pairs (i < j) that share any.
+
+    By the sources that are in several families, not by all pairs: of thousands of families few meet.
+    """
+    count = len(measured)
+    if count < 2:
+        return {}
+    source = np.concatenate([one.family.sources for one in measured])
+    number = np.repeat(np.arange(count), [len(one.family.sources) for one in measured])
+    order = np.lexsort((number, source))
+    source, number = source[order], number[order]
+    met: dict[tuple[int, int], int] = {}
+    for apart in range(1, count):
+        same = source[apart:] == source[:-apart]
+        if not same.any():
+            break
+        codes = number[:-apart][same] * count + number[apart:][same]
+        for code, both in zip(*np.unique(codes, return_counts=True), strict=True):
+            pair = divmod(int(code), count)
+            met[pair] = met.get(pair, 0) + int(both)
+    return met
 
 
 def several(
     measured: Sequence[Measured], known_as: Sequence[str], packets: Packets, tools: Tools
 ) -> list[Several]:
     """Pairs of fingerprints that addresses carry in different packets, most addresses first."""
-    sample = packets.sample
-    count = len(sample.src)
-    word = marks(measured, sample.rows)
-    scaled = [np.zeros(count) for _ in measured[:64]]
-    only = [np.bincount(packets.of_row[one.rows], minlength=count) for one in measured[:64]]
-    for number, one in enumerate(measured[:64]):
-        scaled[number][one.family.sources] = one.packets
+    count = len(packets.sample.src)
     made = []
-    for i, j in combinations(range(len(only)), 2):
+    for i, j in sorted(meetings(measured)):
         a, b = measured[i], measured[j]
-        shared = np.intersect1d(a.family.sources, b.family.sources, assume_unique=True)
-        if not len(shared):
-            continue
-        pair = np.uint64(1 << i | 1 << j)
-        together = np.bincount(packets.of_row[(word & pair) == pair], minlength=count)
-        good = evidence_of(a.family, (only[i] - together)[shared])
-        good &= evidence_of(b.family, (only[j] - together)[shared])
-        at = shared[good]
-        if len(at):
-            total = np.rint((scaled[i] + scaled[j])[at]).astype(np.int64)
-            made.append(_several((a.family.relation, b.family.relation), at, total, (a, b), packets))
+        shared, at_a, at_b = np.intersect1d(
+            a.family.sources, b.family.sources, assume_unique=True, return_indices=True
+        )
+        both = np.intersect1d(a.rows, b.rows, assume_unique=True)
+        together = np.bincount(packets.of_row[both], minlength=count)[shared]
+        good = evidence_of(a.family, a.hits[at_a] - together)
+        good &= evidence_of(b.family, b.hits[at_b] - together)
+        if good.any():
+            total = a.packets[at_a][good] + b.packets[at_b][good]
+            names = (a.family.relation, b.family.relation)
+            made.append(_several(names, shared[good], total, (a, b), packets))
     made += _beside_tools(measured, known_as, packets, tools)
     return sorted(made, key=lambda s: (-len(s.addresses), s.names))
 
@@ -121,12 +140,12 @@ def _beside_tools(
 ) -> list[Several]:
     """Sources of a family that are named as a tool's which is no family here, and send other packets as well."""
     made = []
-    for tool, named in tools.packets.items():
+    for tool, (addresses, _) in tools.named.items():
         if tool in known_as:
             continue
         for one in measured:
             mine = one.family.sources
-            is_named = np.array([int(a) in named for a in packets.sample.src[mine]], np.bool_)
+            is_named = np.isin(packets.sample.src[mine], addresses)
             other_packets = one.hits * 10 <= one.sampled * 9
             at = mine[is_named & other_packets]
             # Where many of a family's sources are the tool's, it may be a trace of the tool in the same packets.

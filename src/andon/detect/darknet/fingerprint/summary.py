@@ -15,17 +15,26 @@ from typing import Self
 import numpy as np
 
 from andon.detect.darknet.fingerprint import kernels
-from andon.detect.darknet.fingerprint.kernels import BUMP, FREE, LAST_STEP, LIVE, PACKETS, PLACE, SIZES
+from andon.detect.darknet.fingerprint.kernels import (
+    BUMP,
+    FREE,
+    LAST_STEP,
+    LIVE,
+    PACKETS,
+    SAMPLE,
+    SIZES,
+    WORDS,
+)
 from andon.detect.darknet.fingerprint.sample import Sample
 from andon.records.packet import IPV4, SYN, TCP
 from andon.sketch.hashing import mix64_array, unmix64_array
-from andon.sketch.rows import EMPTY, Column, KeyedRows
+from andon.sketch.rows import EMPTY, Column, KeyedRows, aligned
 from andon.sketch.state import StateError, pack, unpack
 
 SOURCES = 600_000  # most sources
 UNITS = 1_900_000  # most places for packets, as blocks are counted
 _SPARE = 300_000  # more of them in the arena, so that it is put in order rarely
-_ROWS = {"row": Column("i8", "add", 5)}
+_ROWS = {"row": Column("i8", "add", WORDS)}
 LIMIT = 32 * SOURCES + 32 * UNITS + (1 << 16)
 
 
@@ -42,7 +51,7 @@ class FingerprintSummary:
         self._table = KeyedRows(_ROWS, sources, key)
         self._book = np.full(FREE + len(SIZES), -1, np.int64)
         self._book[BUMP] = self._book[LIVE] = 0
-        self._arena = np.empty((min(1024, self._largest), 4), np.uint64)
+        self._arena = aligned((min(1024, self._largest) * WORDS,), np.uint64)
 
     @property
     def _largest(self) -> int:
@@ -106,9 +115,9 @@ class FingerprintSummary:
         table = self._table
         if why == kernels.TABLE_FULL and table.used < table.limit:
             table.make_room()
-        elif why == kernels.ARENA_FULL and len(self._arena) < self._largest:
+        elif why == kernels.ARENA_FULL and len(self._arena) < self._largest * WORDS:
             # Pages of the new array that are not written yet take no memory, so it may be much larger at once.
-            bigger = np.empty((min(4 * len(self._arena), self._largest), 4), np.uint64)
+            bigger = aligned((min(4 * len(self._arena), self._largest * WORDS),), np.uint64)
             bigger[: len(self._arena)] = self._arena
             self._arena = bigger
         elif why == kernels.ARENA_FULL:
@@ -123,11 +132,10 @@ class FingerprintSummary:
         self._shrink(before)
 
     def _shrink(self, before: int) -> None:
-        slots = self._slots()
-        rows = self._table.columns["row"]
-        order = slots[np.argsort(rows[slots, PLACE], kind="stable")]
+        table = self._table
+        rows = table.columns["row"]
         kernels.shrink(
-            order, self._table.keys, rows, self._arena, self._book, self._table.salt, before, self.step
+            table.keys, rows.reshape(-1), rows, self._arena, self._book, table.salt, before, self.step
         )
 
     def _slots(self) -> np.ndarray:
@@ -193,7 +201,7 @@ class FingerprintSummary:
             "position": self.position,
             "packets": self.packets,
         }
-        facts = np.ascontiguousarray(rows[:, : kernels.TOP])
+        facts = np.ascontiguousarray(rows[:, :SAMPLE])
         return pack(
             "darknet.fingerprint", 1, {"keys": keys.astype("<u4"), "rows": facts, "items": items}, scalars
         )
@@ -208,7 +216,7 @@ class FingerprintSummary:
         except (KeyError, ValueError) as error:
             raise StateError(f"damaged state of darknet.fingerprint: {error}") from error
         n = len(keys)
-        if facts.shape != (n, kernels.TOP) or items.ndim != 2 or items.shape[1:] != (4,):
+        if facts.shape != (n, SAMPLE) or items.ndim != 2 or items.shape[1:] != (4,):
             raise StateError("state of darknet.fingerprint has arrays of the wrong shape")
         if n > made._table.limit or (n and int(facts[:, PACKETS].min()) < 1) or made.position < 0:
             raise StateError("state of darknet.fingerprint does not fit its own bounds")
@@ -222,16 +230,16 @@ class FingerprintSummary:
                 raise StateError(
                     "state of darknet.fingerprint names a source twice, or one that is not sampled"
                 )
-        rows = np.zeros((n, 5), np.int64)
-        rows[:, : kernels.TOP] = facts
+        rows = np.zeros((n, WORDS), np.int64)
+        rows[:, :SAMPLE] = facts
         counts = kernels.sampled(keys, rows, table.salt, made.step)
         if int(counts.sum()) != len(items):
             raise StateError("state of darknet.fingerprint lacks packets of its sample")
         needed = int(kernels.units_needed(counts))
         if needed > made.units:
             raise StateError("state of darknet.fingerprint does not fit its own bounds")
-        while len(made._arena) < needed:
-            made._arena = np.empty((min(4 * len(made._arena), made._largest), 4), np.uint64)
+        while len(made._arena) < needed * WORDS:
+            made._arena = aligned((min(4 * len(made._arena), made._largest * WORDS),), np.uint64)
         made._book[BUMP] = made._book[LIVE] = kernels.restore(rows, counts, items, made._arena)
         used = np.flatnonzero(table.keys != EMPTY)
         table.columns["row"][used[np.argsort(table.keys[used])]] = rows[np.argsort(keys)]

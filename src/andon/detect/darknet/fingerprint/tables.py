@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
+from andon.detect.darknet.fingerprint.judged import Day, Judged
+from andon.detect.darknet.fingerprint.overlap import Tools
 from andon.detect.darknet.fingerprint.sample import Sample
+from andon.detect.darknet.fingerprint.senders import networks_24
 
 _TIME = pa.timestamp("ns", tz="UTC")
 
@@ -24,6 +27,7 @@ FAMILIES = _schema(
     ("layer", pa.string()),
     ("bits", pa.float64()),
     ("sources", pa.int64()),
+    ("networks_24", pa.int64()),  # distinct /24 networks of the sources
     ("packets", pa.int64()),  # estimated from the samples of the sources
     ("chance_packets", pa.float64()),
     ("precision", pa.float64()),
@@ -82,11 +86,25 @@ class Coverage:
         return self.packets[2] / max(1, sum(self.packets))
 
 
-def coverage(sample: Sample, explained: np.ndarray, tools: Mapping[int, int], scans: np.ndarray) -> Coverage:
-    """``explained`` (float, 0 to 1): the share of each source's packets that carry a family; ``tools``: packets of
-    a known tool, by address; ``scans`` (bool): whether a source is counted at all. A source with a family or a tool
+def coverage_of(day: Day, judged: Sequence[Judged], tools: Tools) -> Coverage:
+    """How much the families of a span explain; made-up senders of floods are no scanning sources."""
+    packets, sample = day.packets, day.packets.sample
+    marked = np.zeros(sample.rows, np.bool_)
+    marked[day.ordered] = True
+    scans = np.ones(len(sample.src), np.bool_)
+    for j in judged:
+        if j.kind != "stack-default":
+            marked[j.measured.rows] = True
+        if j.spoofed:
+            scans[j.measured.family.sources] = False
+    carried = np.bincount(packets.of_row[marked], minlength=len(sample.src))
+    return coverage(sample, carried / np.maximum(1, packets.sizes), tools.packets_of(sample.src), scans)
+
+
+def coverage(sample: Sample, explained: np.ndarray, of_tool: np.ndarray, scans: np.ndarray) -> Coverage:
+    """``explained`` (float, 0 to 1): the share of each source's packets that carry a family; ``of_tool`` (int): packets
+    of a known tool of each; ``scans`` (bool): whether a source is counted at all. A source with a family or a tool
     counts as explained, of its packets only that share."""
-    of_tool = np.array([tools.get(int(address), 0) for address in sample.src], np.int64)
     by_tool = np.minimum(1.0, of_tool / np.maximum(1, sample.packets))
     with_family = (explained > 0) & scans
     only_tool = ~with_family & (by_tool > 0) & scans
@@ -100,6 +118,56 @@ def coverage(sample: Sample, explained: np.ndarray, tools: Mapping[int, int], sc
         (first, second, total - first - second),
         int((~scans).sum()),
     )
+
+
+def tables(day: Day, judged: Sequence[Judged], cover: Coverage) -> dict[str, pa.Table]:
+    """All tables of a span."""
+    sample = day.packets.sample
+    most = int(day.packets.sizes.max(initial=0))
+    unseen = day.syn - int(sample.packets.sum())
+    return {
+        "families": _families_table(day, judged),
+        "sources": _sources_table(sample, judged),
+        "coverage": coverage_table(cover, day.window, day.one_source_in, unseen, most, day.span_left_out),
+    }
+
+
+def _families_table(day: Day, judged: Sequence[Judged]) -> pa.Table:
+    rows = []
+    for j in judged:
+        m = j.measured
+        rows.append(
+            (
+                j.relation, j.kind, m.family.scope, m.family.layer, float(m.family.bits), j.sources,
+                networks_24(day.packets.sample.src[m.family.sources]), m.total,
+                m.chance(max(0, day.syn - m.total)), *m.precision(), m.first, m.last, j.known.born, j.known.spans,
+                j.known_as, j.spoofed,
+            )
+        )  # fmt: skip
+    arrays = [pa.array([row[n] for row in rows], field.type) for n, field in enumerate(FAMILIES)]
+    return pa.Table.from_arrays(arrays, schema=FAMILIES)
+
+
+def _sources_table(sample: Sample, judged: Sequence[Judged]) -> pa.Table:
+    listed = [j for j in judged if j.kind != "stack-default"]
+    texts = pa.array([j.relation for j in listed], pa.string())
+    number = np.repeat(np.arange(len(listed)), [j.sources for j in listed])
+    parts: list[tuple[np.ndarray, ...]] = [
+        (
+            sample.src[j.measured.family.sources],
+            j.measured.packets,
+            j.measured.hits.astype(np.int64),
+            j.measured.sampled.astype(np.int64),
+            j.measured.keys.astype(np.int64)
+            if len(j.measured.keys)
+            else np.full(len(j.measured.hits), -1, np.int64),
+        )
+        for j in listed
+    ]
+    columns = [np.concatenate([part[n] for part in parts] or [np.empty(0, np.int64)]) for n in range(5)]
+    arrays = [pa.array(columns[0], pa.uint32()), texts.take(pa.array(number, pa.int64()))]
+    arrays += [pa.array(column, pa.int64()) for column in columns[1:]]
+    return pa.Table.from_arrays(arrays, schema=SOURCES)
 
 
 def coverage_table(

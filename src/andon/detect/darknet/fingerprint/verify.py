@@ -26,6 +26,7 @@ from .candidate import Candidate, columns_of, values
 
 GLOBAL_BITS = 24.0  # evidence for one more source of a relation that many others have shown
 SESSION_BITS = 40.0
+_NEIGHBOURS = 8
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,43 @@ def log2_choose(n: np.ndarray, h: np.ndarray) -> np.ndarray:
     return found
 
 
-def verify(rows: Rows, candidate: Candidate, least: int, worth: np.ndarray | None = None) -> list[Verified]:
+@dataclass
+class Tally:
+    """``candidates`` verified, and how many ``families`` unrelated rows would make of them.
+
+    Residues of unrelated rows are taken as uniform. Of 2^w constants each is then shown by a Poisson number of
+    sources, whose mean is that of the (source, residue) pairs strong enough to count, those of true families among
+    them; a family needs ``least`` sources, one of which may have suggested the candidate. A session is a chance of
+    2^-40 for each number of hits that a source could have."""
+
+    candidates: int = 0
+    families: float = 0.0
+
+    def add_constants(self, width: int, mean: float, needed: float) -> None:
+        """One candidate with an open constant of ``width`` bits; ``needed`` sources make a family."""
+        self.candidates += 1
+        self.families += 2.0 ** (width + _log2_tail(needed, mean))
+
+    def add_session(self, sizes: np.ndarray, needed: float) -> None:
+        """One candidate with an open key; ``sizes``: rows of every source."""
+        self.families += 2.0 ** _log2_tail(needed, float(sizes.sum()) * 2.0**-SESSION_BITS)
+
+
+def _log2_tail(needed: float, mean: float) -> float:
+    """log2 of an upper bound of P(X >= needed), X Poisson: Chernoff's."""
+    if mean <= 0:
+        return -1000.0
+    if needed <= mean:
+        return 0.0
+    return (needed - mean - needed * log(needed / mean)) / log(2)
+
+
+def verify(
+    rows: Rows, candidate: Candidate, least: int, worth: np.ndarray | None = None, tally: Tally | None = None
+) -> list[Verified]:
     """All constants (or the session key) with which at least ``least`` sources carry the candidate.
 
-    ``worth`` (bool per row): rows that count; others are taken already.
+    ``worth`` (bool per row): rows that count; others are taken already. ``tally`` is added to.
     """
     use = np.arange(len(rows.source)) if worth is None else np.flatnonzero(worth)
     if len(use) < least:
@@ -87,8 +121,10 @@ def verify(rows: Rows, candidate: Candidate, least: int, worth: np.ndarray | Non
     left = _left(candidate, columns, len(use))
     counted = Counted.of(source, residue, left)
     sizes = np.bincount(source, minlength=len(rows.sizes))
-    found = _constants(rows, candidate, use, counted, sizes, residue, least)
+    found = _constants(rows, candidate, use, counted, sizes, residue, least, tally)
     if candidate.right:
+        if tally is not None:
+            tally.add_session(sizes, least - 1)
         session = _session(rows, candidate, use, counted, sizes, residue, least)
         found += [session] if session is not None else []
     return found
@@ -105,7 +141,7 @@ def with_constants(
     hit = np.flatnonzero(np.isin(residue, np.array(constants, np.uint32)))
     mine = {name: column[hit] for name, column in columns.items()}
     counted = Counted.of(rows.source[use[hit]], residue[hit], _left(candidate, mine, len(hit)))
-    return _constants(rows, candidate, use[hit], counted, sizes, residue[hit], least)
+    return _constants(rows, candidate, use[hit], counted, sizes, residue[hit], least, None)
 
 
 def _needed(candidate: Candidate) -> list[str]:
@@ -187,7 +223,7 @@ def sorted_within(source: Any, residue: Any, left: Any) -> Any:
 
 def _constants(
     rows: Rows, candidate: Candidate, use: np.ndarray, counted: Counted, sizes: np.ndarray, residue: np.ndarray,
-    least: int,
+    least: int, tally: Tally | None,
 ) -> list[Verified]:  # fmt: skip
     width = candidate.mask.bit_count()
     evidence = counted.hits * width - log2_choose(sizes[counted.source], counted.hits)
@@ -201,8 +237,12 @@ def _constants(
     shared, count = np.unique(counted.residue[strong], return_counts=True)
     made: list[Verified] = []
     if not len(shared):
+        if tally is not None:
+            tally.candidates += 1
         return made
     everywhere = count.sum() / max(2.0**width, len(shared))  # near-minimum level
+    if tally is not None:
+        tally.add_constants(width, float(everywhere), max(least - 1, 8 * everywhere))
     for at in np.flatnonzero(count >= max(least, 8 * everywhere)).tolist():
         constant = int(shared[at])
         expression = candidate.expression(constant)
@@ -252,6 +292,29 @@ def _session(
     hit[use] = strong[counted.of_row]
     bits = float(candidate.mask.bit_count())
     return Verified(candidate, expression, "session", 0, hit, sources, bits, int(counted.hits[strong].sum()))
+
+
+def without_traces(found: list[Verified]) -> list[Verified]:
+    """Those whose senders do not show another constant of the same candidate as well.
+
+    What differs between two constants of the same senders (a carry, a bit that is rotated out, what a mask lets
+    through) is no constant: such a candidate is a trace of another relation, and so is a session with those senders.
+    """
+    known = [one for one in found if one.scope == "global" and one.candidate.right]
+    traces: set[int] = set()
+    for i, one in enumerate(known):
+        for other in known[max(0, i - _NEIGHBOURS) : i]:
+            both = len(np.intersect1d(one.sources, other.sources, assume_unique=True))
+            traces |= {id(x) for x in (one, other) if 2 * both > len(x.sources)}
+    kept = [one for one in found if id(one) not in traces]
+    if traces:
+        theirs = np.unique(np.concatenate([one.sources for one in known if id(one) in traces]))
+        kept = [
+            one
+            for one in kept
+            if one.scope == "global" or 2 * np.isin(one.sources, theirs).sum() <= len(one.sources)
+        ]
+    return kept
 
 
 def pure(rows: Rows, found: Verified, voice: np.ndarray, worth: np.ndarray) -> bool:

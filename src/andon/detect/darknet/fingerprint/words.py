@@ -76,25 +76,28 @@ class Word:
     cost: float
 
     def __str__(self) -> str:
-        x = NAMES[self.field]
-        wide = BITS[self.field] == 32
-        if self.op == PLAIN:
-            return x
-        if self.op == ROTL:
-            return f"rotl32({x}, {self.n})"
-        if self.op == SHR:
-            return f"hi16({x})" if wide and self.n == 16 else f"({x} >> {self.n})"
-        if self.op == SHL:
-            return f"({x} << {self.n})"
-        if self.op == SWAP:
-            return f"bswap32({x})" if self.n == 0 else f"rotl32(bswap32({x}), {self.n})"
-        if self.op == LOW:
-            return f"lo16({x})"
-        half = x
-        if wide:
-            half = f"hi16({x})" if self.op in (ROTL_HIGH, ROTL_HIGH_UP) else f"lo16({x})"
-        turned = half if self.n == 0 else f"bswap16({half})" if self.n == 8 else f"rotl16({half}, {self.n})"
-        return f"({turned} << 16)" if self.op in (ROTL_LOW_UP, ROTL_HIGH_UP) else turned
+        return word_text(NAMES[self.field], BITS[self.field] == 32, self.op, self.n)
+
+
+def word_text(x: str, wide: bool, op: int, n: int) -> str:
+    """Operation ``op`` with amount ``n`` on the value ``x`` (text), which has 32 bits if ``wide``, else 16."""
+    if op == PLAIN:
+        return x
+    if op == ROTL:
+        return f"rotl32({x}, {n})"
+    if op == SHR:
+        return f"hi16({x})" if wide and n == 16 else f"({x} >> {n})"
+    if op == SHL:
+        return f"({x} << {n})"
+    if op == SWAP:
+        return f"bswap32({x})" if n == 0 else f"rotl32(bswap32({x}), {n})"
+    if op == LOW:
+        return f"lo16({x})"
+    half = x
+    if wide:
+        half = f"hi16({x})" if op in (ROTL_HIGH, ROTL_HIGH_UP) else f"lo16({x})"
+    turned = half if n == 0 else f"bswap16({half})" if n == 8 else f"rotl16({half}, {n})"
+    return f"({turned} << 16)" if op in (ROTL_LOW_UP, ROTL_HIGH_UP) else turned
 
 
 def _cost(n: int) -> float:
