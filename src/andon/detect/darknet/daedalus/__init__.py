@@ -1,0 +1,13 @@
+"""DAEDALUS: tells organisations which of their own addresses the darknet hears. See ``engine``."""
+
+from __future__ import annotations
+
+from andon.detect.darknet.daedalus.engine import Daedalus
+from andon.records.contract import Site
+
+__all__ = ["Daedalus", "engine"]
+
+
+def engine(site: Site) -> Daedalus:
+    """The engine for a site. Raises ValueError for prefixes, names, relations or settings that make no sense."""
+    return Daedalus(site)
