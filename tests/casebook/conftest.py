@@ -46,7 +46,19 @@ def postgres() -> Iterator[str]:
 
         run(binaries / "initdb", "-D", data, "-U", "andon", "-A", "trust", "-E", "UTF8", "--no-sync")
         options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c max_connections=30"
-        start = (binaries / "pg_ctl", "-D", data, "-w", "-t", "60", "-l", f"{folder}/log", "-o", options, "start")
+        start = (
+            binaries / "pg_ctl",
+            "-D",
+            data,
+            "-w",
+            "-t",
+            "60",
+            "-l",
+            f"{folder}/log",
+            "-o",
+            options,
+            "start",
+        )
         run(*start)
         try:
             yield f"postgresql://andon@/postgres?host={quote(folder)}"

@@ -97,7 +97,9 @@ def test_a_stored_finding_is_the_public_form(book: Casebook) -> None:
     jsonschema.validate(found.to_dict(), schema)
 
 
-@pytest.mark.parametrize("text", ["nul \x00 inside", "half \ud800 a pair", "'; DROP TABLE findings; --", "警告"])
+@pytest.mark.parametrize(
+    "text", ["nul \x00 inside", "half \ud800 a pair", "'; DROP TABLE findings; --", "警告"]
+)
 def test_text_from_outside_is_stored_whatever_it_is(book: Casebook, text: str) -> None:
     book.record((finding(1, title=text, entities=(Entity("file", text),)),), (message(1, text=text),))
     (found,) = book.findings()

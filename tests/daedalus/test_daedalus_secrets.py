@@ -30,7 +30,7 @@ def spellings(address: int) -> list[str]:
     found += [str(swapped(address)), f"{swapped(address):08x}", str(ip_address(swapped(address)))]
     found += [".".join(str(ip_address(address)).split(".")[:3]) + "."]
     found += ["-".join(str(ip_address(address)).split("."))]
-    return found + [f'"src_port": {half}' for half in (low, address >> 16, swapped(low) >> 16)]
+    return found + [f'"src_port": {half},' for half in (low, address >> 16, swapped(low) >> 16)]
 
 
 def everything(found: list[Finding]) -> str:

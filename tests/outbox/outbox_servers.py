@@ -59,9 +59,7 @@ class MailServer:
         self.logins.append(data.login.decode())
         return AuthResult(success=data.password == self._password.encode())
 
-    async def handle_RCPT(
-        self, server: Any, session: Any, envelope: Any, address: str, options: Any
-    ) -> str:
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
         if address == self.refuse_recipient:
             return "550 no such user"
         envelope.rcpt_tos.append(address)

@@ -137,7 +137,8 @@ def _logger(kind: str) -> Any:
 
 
 def _show(status: dict[str, Any]) -> None:
-    state = status["state"] if status["alive"] else "not running (killed, or its machine went down)"
+    gone = not status["alive"] and status["state"] in ("starting", "running")
+    state = "killed, or its machine went down" if gone else status["state"]
     lag = "-" if status["lag"] is None else f"{status['lag']:.1f} s"
     print(f"state     {state}, pid {status['pid']}, since {status['started']}")
     print(f"packets   {status['received']:,} received, {status['journaled']:,} in the journal")

@@ -36,6 +36,15 @@ _CONSTANT = (
     "src6",
     "dst6",
 )  # nearly: zstd alone is cheaper
+# How the columns are written. Byte-stream-split would save 50 ns and 0.9 bytes a row (benchmarks/store), but it is
+# too new for integers in many readers.
+ENCODING: dict[str, Any] = {
+    "use_dictionary": [name for name in STORED.names if name not in (*_DELTA, *_RANDOM, *_CONSTANT)],
+    "column_encoding": dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),
+    "data_page_version": "2.0",
+    "write_statistics": ["row", "ts", "src", "dst", "dst_port", "proto"],
+    "store_schema": False,
+}
 _NULL_DATE = "__HIVE_DEFAULT_PARTITION__"
 _DAY_US = 86_400_000_000
 
@@ -82,15 +91,7 @@ class FileWriter:
         self._row_min, self._row_max, self._ts_min, self._ts_max = 2**63 - 1, -1, 2**63 - 1, -(2**63)
         with explained(self._path, "writing the history"):
             self._out: Any = pq.ParquetWriter(
-                self._path,
-                STORED,
-                compression="zstd",
-                compression_level=level,
-                use_dictionary=[name for name in STORED.names if name not in (*_DELTA, *_RANDOM, *_CONSTANT)],
-                column_encoding=dict.fromkeys(_DELTA, "DELTA_BINARY_PACKED"),
-                data_page_version="2.0",
-                write_statistics=["row", "ts", "src", "dst", "dst_port", "proto"],
-                store_schema=False,
+                self._path, STORED, compression="zstd", compression_level=level, **ENCODING
             )
 
     def write(self, batch: pa.RecordBatch) -> None:

@@ -130,7 +130,7 @@ class Service:
             tick=self._tick,
         )  # fmt: skip
         self.upkeep = Upkeep(
-            past, self.casebook, clock, duration_ns(config.store.retention), config.store.history_bytes,
+            past, self.casebook, self._event_time, duration_ns(config.store.retention), config.store.history_bytes,
             duration_ns(config.store.history_every) / 1e9, self._checkpointed,
         )  # fmt: skip
         self.delivery = Delivery(self.casebook, sinks, clock) if sinks else None
@@ -198,6 +198,9 @@ class Service:
             engines={n: (round(s.summarise, 3), round(s.conclude, 3)) for n, s in ledger.spent.items()},
             sources=dict(counters.by_source), outbox=self._outbox, journal_bytes=self.pump.journal.nbytes,
         )  # fmt: skip
+
+    def _event_time(self) -> int:
+        return min(self.clock(), self.ledger.latest)
 
     def _checkpointed(self) -> int:
         point = self.casebook.last_checkpoint()

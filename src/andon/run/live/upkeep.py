@@ -17,12 +17,13 @@ _PASSING = (StoreFull, StoreReadOnly, StoreLocked)
 
 @dataclass
 class Upkeep:
-    """``keep_ns``: how old packets may become; ``keep_bytes``: how large the history (0: as it comes).
+    """``keep_ns``: how old packets may become, against ``now`` (ns): the clock or the newest packet, whichever is earlier,
+    so that captures of last year are not thrown away at once; ``keep_bytes``: how large the history (0: as it comes).
     ``checkpointed``: the segment through which the engines have saved their state."""
 
     past: Past
     casebook: Casebook
-    clock: Callable[[], int]
+    now: Callable[[], int]
     keep_ns: int
     keep_bytes: int
     every: float  # seconds
@@ -50,7 +51,7 @@ class Upkeep:
                 with self.past.still:
                     self.appended += history.append(self.past.journal.segments(after=history.last_segment))
                     self.past.journal.drop_through(min(through, history.last_segment))
-                oldest = self.clock() - self.keep_ns
+                oldest = self.now() - self.keep_ns
                 history.expire(before_ns=oldest, keep_bytes=self.keep_bytes or None)
             else:
                 with self.past.still:
@@ -63,7 +64,7 @@ class Upkeep:
         try:
             if self.past.history is not None:
                 self.past.history.compact()
-            for path in self.casebook.forget(self.clock() - 10 * self.keep_ns):
+            for path in self.casebook.forget(self.now() - 10 * self.keep_ns):
                 del path  # tables stay as long as findings do
         except _PASSING as error:
             self.trouble = str(error)

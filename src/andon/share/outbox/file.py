@@ -49,14 +49,11 @@ class FileSink:
 def _append(handle: int, line: bytes, id: str) -> None:
     size = os.lseek(handle, 0, os.SEEK_END)
     end = _line_end(handle, size)
-    if end < size:  # the last line has no end: ours is cut off, somebody else's is ended
-        if os.pread(handle, len(_BEGIN), end) == _BEGIN[: size - end]:
-            os.ftruncate(handle, end)
-        else:
-            line = b"\n" + line
-            end = size
+    if end < size and os.pread(handle, len(_BEGIN), end) != _BEGIN[: size - end]:
+        line, end = b"\n" + line, size  # somebody else's line without an end is ended
     elif end and id.encode() in os.pread(handle, 128, _line_end(handle, end - 1)):
-        return
+        line = b""  # the process was killed just after it
+    os.ftruncate(handle, end)  # half a line of ours goes
     at = 0
     while at < len(line):
         at += os.pwrite(handle, line[at:], end + at)

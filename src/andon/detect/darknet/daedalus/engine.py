@@ -164,7 +164,7 @@ class Daedalus:
         return records
 
     def _hear(self, machine: Machine, owner: int, record: np.void, rows: Rows, families: Families) -> None:
-        heard = Heard(owner, record, self.members.size(owner))
+        heard = Heard(owner, record, self.members.sizes(owner))
         mine = machine.table["organisation"] == record["organisation"]
         heard.pending = int(np.count_nonzero(machine.table["state"][mine] == state.PENDING))
         kept = kept_packets(rows)

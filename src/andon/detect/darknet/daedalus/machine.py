@@ -51,7 +51,7 @@ class Heard:
 
     owner: int
     record: Any  # a row of ORGANISATION
-    size: int
+    sizes: tuple[int, int]  # registered addresses, IPv4 and IPv6
     fresh_weak: int = 0
     forged: bool = False
     pending: int = 0
@@ -235,7 +235,8 @@ class Machine:
             self._weak(heard, seen)
         if not strong and not first:
             forged = int(heard.record["weak_packets"].sum()) + heard.weak_packets
-            strong = row["packets"] >= judge.outweighs_forged(forged, heard.size)
+            size = heard.sizes[0 if seen.hi == 0 and seen.lo >> 32 == 0xFFFF else 1]
+            strong = row["packets"] >= judge.outweighs_forged(forged, size)
         if strong:
             if heard.record["told"] < self.rules.alerts:
                 self._open(heard, row, seen)

@@ -67,9 +67,11 @@ class Members:
         index = find(piece.hi, piece.lo, piece.owner, np.uint64(value >> 64), np.uint64(value & _LOW))
         return None if index == NOBODY else self.organisations[index].name
 
-    def size(self, organisation: int) -> int:
-        """Number of registered addresses, nested prefixes of others included; at most 2^63."""
-        return min(self._spaces[organisation].size, 1 << 63)
+    def sizes(self, organisation: int) -> tuple[int, int]:
+        """Number of registered (IPv4, IPv6) addresses, nested prefixes of others included; at most 2^63."""
+        space = self._spaces[organisation]
+        v4, v6 = (sum(size for _, size in pieces) for pieces in (space.v4, space.v6))
+        return v4, min(v6, 1 << 63)
 
     def position(self, organisation: int, address: int) -> int:
         """Where an address stands in the organisation's space: 0 to POSITIONS - 1, evenly."""
@@ -82,7 +84,6 @@ class _Space:
     def __init__(self, networks: Sequence[IPv4Network | IPv6Network]) -> None:
         self.v4 = sorted((int(n.network_address), n.num_addresses) for n in networks if n.version == 4)
         self.v6 = sorted((int(n.network_address), n.num_addresses) for n in networks if n.version == 6)
-        self.size = sum(size for _, size in (*self.v4, *self.v6))
 
     def position(self, address: int) -> int:
         mapped = address >> 32 == 0xFFFF
