@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from ipaddress import ip_address
 from typing import Any
 
@@ -39,7 +40,11 @@ def v6(text: str) -> bytes:
 
 def packets(ts: Any, src: Any, dst: Any, **fields: Any) -> pa.RecordBatch:
     """A batch of all columns; scalars are repeated. By default TCP SYN to port 23; addresses as numbers (v4) or bytes."""
-    n = max(np.size(ts), 1 if isinstance(src, bytes) else np.size(src), 1 if isinstance(dst, bytes) else np.size(dst))
+    n = max(
+        np.size(ts),
+        1 if isinstance(src, bytes) else np.size(src),
+        1 if isinstance(dst, bytes) else np.size(dst),
+    )
     six = isinstance(src, bytes)
     rng = np.random.default_rng(int(np.ravel(ts)[0]) % 1_000_003)
     values: dict[str, Any] = {
@@ -75,7 +80,9 @@ def dark(n: int, seed: int = 0) -> np.ndarray:
 class Live:
     """Runs the engine span by span. ``wake`` False: the runner that never wakes an engine."""
 
-    def __init__(self, site: Site = SITE, wake: bool = True, tables: dict[str, pa.Table] | None = None) -> None:
+    def __init__(
+        self, site: Site = SITE, wake: bool = True, tables: dict[str, pa.Table] | None = None
+    ) -> None:
         self.engine: Daedalus = engine(site)
         self.carry: Remembered | None = None
         self.wake = wake
@@ -91,8 +98,14 @@ class Live:
         spans: dict[int, list[pa.RecordBatch]] = {}
         for batch in batches:
             ts = column(batch, "ts")
-            for start in np.unique(ts // SPAN * SPAN).tolist():
-                rows = np.flatnonzero(ts // SPAN * SPAN == start)
+            begins = ts // SPAN * SPAN
+            if np.all(begins[1:] >= begins[:-1]):
+                edges = [0, *(np.flatnonzero(np.diff(begins)) + 1).tolist(), len(begins)]
+                for low, high in pairwise(edges):
+                    spans.setdefault(int(begins[low]), []).append(batch.slice(low, high - low))
+                continue
+            for start in np.unique(begins).tolist():
+                rows = np.flatnonzero(begins == start)
                 spans.setdefault(start, []).append(batch.take(pa.array(rows)))
         for start in sorted(spans):
             self._wake(start)

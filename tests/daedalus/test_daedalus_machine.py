@@ -22,7 +22,8 @@ T = START + 5 * SECOND
 def hours(findings: list[Finding]) -> list[tuple[str, float]]:
     """(state, hours after the first packet) of each; the end of a span is when it is told."""
     return [
-        (f.attributes["state"], round((f.window[0] // SPAN * SPAN - T // SPAN * SPAN) / HOUR, 6)) for f in findings
+        (f.attributes["state"], round((f.window[0] // SPAN * SPAN - T // SPAN * SPAN) / HOUR, 6))
+        for f in findings
     ]
 
 
@@ -67,7 +68,9 @@ def test_a_digest_without_packets_is_not_told() -> None:
         (72 * HOUR + SPAN, ["new", "closed", "new", "closed"]),
     ],
 )
-def test_unseen_for_a_day_is_new_again_and_silent_for_three_is_closed(silence: int, states: list[str]) -> None:
+def test_unseen_for_a_day_is_new_again_and_silent_for_three_is_closed(
+    silence: int, states: list[str]
+) -> None:
     live = Live()
     found = live.run(mirai(T, HOST, dark(1)[0]), mirai(T + silence, HOST, dark(2)[1]), until=T + 20 * DAY)
     assert [f.attributes["state"] for f in found] == states
@@ -79,7 +82,7 @@ def weeks(seed: int) -> list[pa.RecordBatch]:
     """Three weeks: hosts that come and go, with gaps of hours and days, among packets of nobody's."""
     rng = np.random.default_rng(seed)
     batches = []
-    for n in range(30):
+    for n in range(16):
         source = v4("198.18.0.0") + int(rng.integers(0, 1 << 16)) if n % 3 else v4("192.0.2.0") + n
         at = T
         while at < T + 21 * DAY:
@@ -96,7 +99,7 @@ def test_weeks_with_gaps_give_the_same_alerts_woken_or_not_in_any_order_and_repl
     batches = weeks(1)
     reference = Live().run(*batches, until=T + 40 * DAY)
     texts = [f.to_json() for f in reference]
-    assert len(texts) > 200
+    assert len(texts) > 150
     lazy = Live(wake=False)
     asleep = lazy.run(*batches, packets(T + 41 * DAY, v4("203.0.113.200"), dark(1)[0]))
     # An unwoken engine may tell later, never something else: only what is still open is missing.
@@ -117,8 +120,10 @@ def check_course(found: list[Finding]) -> None:
         for before, now in zip([None, *course], course, strict=False):
             state = now.attributes["state"]
             if state == "new":
-                assert before is None or before.attributes["state"] == "closed" or (
-                    now.first_seen - before.last_seen >= DAY
+                assert (
+                    before is None
+                    or before.attributes["state"] == "closed"
+                    or (now.first_seen - before.last_seen >= DAY)
                 )
                 open_since = now.window[0]
             else:
@@ -142,7 +147,9 @@ def test_an_unwoken_engine_tells_what_was_due_once_packets_of_members_come() -> 
 
 def test_the_engine_keeps_the_contract() -> None:
     rng = np.random.default_rng(5)
-    noise = packets(T + rng.integers(0, SPAN, 5000), rng.integers(1 << 24, 0xDF000000, 5000), rng.choice(dark(999), 5000))
+    noise = packets(
+        T + rng.integers(0, SPAN, 5000), rng.integers(1 << 24, 0xDF000000, 5000), rng.choice(dark(999), 5000)
+    )
     sources = v4("198.18.0.0") + rng.integers(0, 300, 3000)
     members = packets(T + rng.integers(0, SECOND, 3000), sources, rng.choice(dark(999), 3000))
     outcome = check_engine(engine(SITE), [noise, members])

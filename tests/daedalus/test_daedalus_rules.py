@@ -123,7 +123,9 @@ def test_retries_turn_a_first_guess_into_a_misconfiguration_under_the_same_key()
     live = Live()
     once = dark(1)[0]
     first = live.run(packets(T, HOST, once, dst_port=8081))
-    later = live.run(packets(T + np.array([3, 9, 20]) * SECOND, HOST, once, dst_port=8081), until=T + 2 * HOUR)
+    later = live.run(
+        packets(T + np.array([3, 9, 20]) * SECOND, HOST, once, dst_port=8081), until=T + 2 * HOUR
+    )
     assert told([*first, *later]) == [
         ("198.18.3.7", "outbound-scan", "new"),
         ("198.18.3.7", "misconfiguration", "continued"),
@@ -188,7 +190,9 @@ def test_the_most_specific_prefix_wins_and_a_prefix_given_twice_is_an_error() ->
     ),
     st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=20),
 )
-def test_the_owner_is_that_of_the_longest_prefix(prefixes: list[tuple[int, int, int]], asked: list[int]) -> None:
+def test_the_owner_is_that_of_the_longest_prefix(
+    prefixes: list[tuple[int, int, int]], asked: list[int]
+) -> None:
     networks = {ip_network((base >> (32 - n) << (32 - n), n)): f"o{k}" for base, n, k in prefixes}
     organisations = [
         Organisation(name, tuple(str(net) for net, of in networks.items() if of == name))
@@ -228,7 +232,9 @@ def test_a_family_without_a_name_is_unknown_under_the_name_of_its_card() -> None
 
 def test_what_darknet_tools_said_yesterday_is_told() -> None:
     schema = pa.schema([("src", pa.uint32()), ("tool", pa.string())])
-    tables = {"darknet.tools:sources@last": pa.Table.from_pylist([{"src": HOST, "tool": "zmap"}], schema=schema)}
+    tables = {
+        "darknet.tools:sources@last": pa.Table.from_pylist([{"src": HOST, "tool": "zmap"}], schema=schema)
+    }
     (finding,) = Live(tables=tables).run(packets(T, HOST, dark(1)[0]))
     assert finding.attributes["tools"] == [{"name": "zmap", "by": "darknet.tools"}]
 

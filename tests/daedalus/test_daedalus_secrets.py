@@ -7,7 +7,20 @@ from ipaddress import IPv6Address, ip_address
 
 import numpy as np
 import pytest
-from daedalus_traffic import FIRST_DARK, HOUR, INSIDE_DARK, SECOND, START, Live, dark, mirai, packets, told, v4, v6
+from daedalus_traffic import (
+    FIRST_DARK,
+    HOUR,
+    INSIDE_DARK,
+    SECOND,
+    START,
+    Live,
+    dark,
+    mirai,
+    packets,
+    told,
+    v4,
+    v6,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,7 +73,12 @@ def test_no_dark_address_in_any_spelling(
 ) -> None:
     base = INSIDE_DARK if inside else FIRST_DARK
     dst = np.array([base + (place % 2048 if inside else place) for place in places])
-    shown = {"plain": dst, "swapped": np.array([swapped(int(d)) for d in dst]), "high": dst >> 16, "low": dst}[how]
+    shown = {
+        "plain": dst,
+        "swapped": np.array([swapped(int(d)) for d in dst]),
+        "high": dst >> 16,
+        "low": dst,
+    }[how]
     layers = packet.IPV4 | {6: packet.TCP, 17: packet.UDP, 1: packet.ICMP}[proto]
     # Every field that a sender chooses freely is made from the destination.
     batch = packets(
@@ -118,7 +136,9 @@ def test_messages_are_for_people_in_both_languages() -> None:
 
 def test_a_digest_holds_a_line_for_each_alert_new_ones_first() -> None:
     live = Live()
-    found = live.run(*(mirai(T + n * SPAN_, v4("198.18.1.0") + n, dark(60)[n]) for n in range(60)), until=T + 80 * HOUR)
+    found = live.run(
+        *(mirai(T + n * SPAN_, v4("198.18.1.0") + n, dark(60)[n]) for n in range(60)), until=T + 80 * HOUR
+    )
     message = digest_message(found, "Uni")
     assert message.subject == "[DAEDALUS] Uni: 60 new, 60 closed"
     assert message.text.index("new  198.18.1.0") < message.text.index("closed  198.18.1.0")

@@ -57,7 +57,7 @@ class MailServer:
 
     def _login(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
         self.logins.append(data.login.decode())
-        return AuthResult(success=data.password == self._password.encode())
+        return AuthResult(success=data.password == self._password.encode(), handled=False)
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
         if address == self.refuse_recipient:

@@ -117,14 +117,14 @@ def test_a_sink_that_hangs_stops_nobody_else(book: Casebook, clock: Any) -> None
     free = threading.Event()
 
     def hang(parcel: Parcel) -> None:
-        free.wait(20)
+        free.wait(120)
 
     hanging.fail = hang
     put(book, clock, 1, 2, sink="hanging")
     put(book, clock, *range(60), sink="other")
     delivery = Delivery(book, [hanging, other], clock)
     begun = time.monotonic()
-    while len(other.taken) < 60 and time.monotonic() - begun < 15:
+    while len(other.taken) < 60 and time.monotonic() - begun < 60:
         delivery.step(patience=0.05)
     assert carried(other) == list(range(60))
     assert delivery.busy == ("hanging",) and hanging.taken == []

@@ -164,6 +164,7 @@ class Engine(Protocol[S, C]):
     uses: ClassVar[tuple[str, ...]]  # names of the Site fields and settings that matter
     publishes: ClassVar[Mapping[str, pa.Schema]]
     limit: ClassVar[int]  # largest summary, in bytes
+    carries: ClassVar[type[State]]  # class of the carry; Nothing if it remembers nothing
 
     def empty(self) -> S: ...
     def summarise(self, batch: pa.RecordBatch, into: S) -> S: ...

@@ -56,24 +56,24 @@ class Conclusions:
             for span, start, end, summary in windows.take_closed(reached):
                 turn = (end + self.lateness[windows.engine.name], start, end, span)
                 closed.setdefault(turn, {})[windows.engine.name] = summary
-        while True:
-            woken = self._next_wake(watermark)
-            if woken is not None and (not closed or woken[0] < min(closed)):
-                (_, start, end, span), name = woken
-                self.wake.pop((name, span))
-                self._conclude(span, start, end, {name: None}, False, only=name)
-            elif closed:
-                turn = min(closed)
-                self._conclude(turn[3], turn[1], turn[2], closed.pop(turn), watermark is None)
-            else:
-                return
+        for turn in sorted(closed):
+            self._wake_up(watermark, turn)
+            self._conclude(turn[3], turn[1], turn[2], closed[turn], watermark is None)
+        self._wake_up(watermark, None)
 
     def _reached(self, windows: EngineWindows, watermark: int | None) -> int | None:
         return None if watermark is None else watermark - self.lateness[windows.engine.name]
 
+    def _wake_up(self, watermark: int | None, before: _Turn | None) -> None:
+        """Conclude the empty spans that engines asked to be woken in, as far as ``before``."""
+        while (woken := self._next_wake(watermark)) is not None and (before is None or woken[0] < before):
+            (_, start, end, span), name = woken
+            self.wake.pop((name, span))
+            self._conclude(span, start, end, {name: None}, False, only=name)
+
     def _next_wake(self, watermark: int | None) -> tuple[_Turn, str] | None:
         """The earliest span that an engine asked to be woken in and that is over, and the engine."""
-        if watermark is None:
+        if watermark is None or not self.wake:
             return None
         due = []
         for (name, span), at in self.wake.items():

@@ -20,6 +20,7 @@ BUILT_IN = (
     "andon.detect.darknet.tools",
     "andon.detect.darknet.backscatter",
     "andon.detect.darknet.purpose",
+    "andon.detect.darknet.daedalus",
 )
 
 
@@ -30,10 +31,12 @@ class EngineError(RuntimeError):
 def load_engines(site: Site, names: Sequence[str] | None = None) -> list[AnyEngine]:
     """Our engines and installed third-party ones, each after those whose tables it needs.
 
-    ``names`` picks some of them by ``Engine.name`` together with what they need. Raises EngineError.
+    ``names`` picks some of them by ``Engine.name`` together with what they need. An engine that has nothing to do at
+    this site is None and left out. Raises EngineError.
     """
-    engines: list[AnyEngine] = [import_module(module).engine(site) for module in BUILT_IN]
-    engines += [entry.load()(site) for entry in entry_points(group="andon.engines")]
+    makers = [import_module(module).engine for module in BUILT_IN]
+    makers += [entry.load() for entry in entry_points(group="andon.engines")]
+    engines: list[AnyEngine] = [engine for engine in (make(site) for make in makers) if engine is not None]
     return in_order(engines if names is None else choose(engines, names))
 
 

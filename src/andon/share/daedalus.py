@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from andon.records.finding import Finding
 
@@ -25,8 +24,7 @@ _MOST_LINES = 200
 _PORTS_SHOWN = 5
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """``subject``: one line; ``text``: the body of a mail; ``json``: the attachment or the body of a webhook."""
 
     subject: str

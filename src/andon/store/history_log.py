@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 APP = "journal"  # transaction whose version is the number of the last segment
 ROWS = "rows"  # ... the number of the next row
 EXPIRED = "expired"  # ... the row below which rows may be missing, because retention dropped some
-_CHECKPOINT = 100  # commits between two checkpoints of the log
+_CHECKPOINT = 50  # commits between two checkpoints of the log
 _UNSYNCED = 4  # entries that one call of delta-rs may write: a vacuum writes two
 _ENTRY = re.compile(r"^(\d{20})\.json$")
 _SETTINGS = {
@@ -235,6 +235,7 @@ class HistoryLog:
 
     def checkpoint(self) -> None:
         """Sums the log up in one file and removes entries that are no longer needed."""
+        from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
         if self._table is None:
@@ -244,6 +245,8 @@ class HistoryLog:
                 self._table.create_checkpoint()
                 self._sync(everything=True)
                 self._table.cleanup_metadata()
+                # A handle that has followed n commits needs time in proportion to n for the next one.
+                self._table = DeltaTable(self.root)
         except (DeltaError, OSError) as error:
             raise translated(OSError(str(error)), self.root, "summing up the history's log") from error
 

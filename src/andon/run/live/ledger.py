@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from andon.records.columns import column
-from andon.records.contract import Nothing, Site
+from andon.records.contract import Site
 from andon.records.finding import SEVERITIES, Finding
 from andon.run.conclusions import Concluded, Conclusions, outcome_tables
 from andon.run.engines import AnyEngine
@@ -248,11 +248,12 @@ class Ledger:
         lost = []
         same = held["version"] == engine.version and held["settings"] == digest_of(self.site, engine)
         carries = {n.removeprefix("carry/"): d for n, d in mine.items() if n.startswith("carry/")}
-        kind = getattr(engine, "carries", Nothing)
         for span, digest in carries.items():
             if span in windows.spans:
                 # What an engine remembers outlives a change of its settings: thresholds change, families stay.
-                self.conclusions.carries[(engine.name, span)] = kind.from_bytes(self.states.get(digest))
+                self.conclusions.carries[(engine.name, span)] = engine.carries.from_bytes(
+                    self.states.get(digest)
+                )
         for name in ("last_end", "wake"):
             getattr(self.conclusions, name).update(
                 {(engine.name, span): at for span, at in held[name].items() if span in windows.spans}

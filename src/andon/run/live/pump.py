@@ -65,7 +65,7 @@ class Pump:
 
     def __post_init__(self) -> None:
         self.stopping = threading.Event()
-        self.drained = threading.Event()
+        self.halting = threading.Event()
         self.failure: BaseException | None = None
         self._pieces: queue.Queue[tuple[Source, Piece | None]] = queue.Queue(maxsize=64)
         self._segments: queue.SimpleQueue[Segment | None] = queue.SimpleQueue()
@@ -101,14 +101,15 @@ class Pump:
             self.stopping.set()
             self._segments.put(None)
             for thread in self._threads:
-                thread.join(timeout=60)
+                thread.join()
             for source in self.sources:
                 source.close()
         if self.failure is not None:
             raise self.failure
 
     def stop(self) -> None:
-        """Stop cleanly: what is queued is journalled, the engines save where they stand."""
+        """Stop cleanly: what is queued is journalled, the engines save where they stand, however far behind."""
+        self.halting.set()
         self.stopping.set()
 
     @property
@@ -122,7 +123,7 @@ class Pump:
                 work()
             except BaseException as error:
                 self.failure = self.failure or error
-                self.stopping.set()
+                self.stop()
 
         thread = threading.Thread(target=guarded, name=name, daemon=True)
         self._threads.append(thread)
@@ -255,7 +256,7 @@ class Pump:
         due = time.monotonic_ns() + self.checkpoint_ns
         while True:
             segment = self._segments.get()
-            if segment is None:
+            if segment is None or self.halting.is_set():
                 break
             held = segment._held is not None
             self.ledger.take(segment)
@@ -266,7 +267,6 @@ class Pump:
                 # Saving large states must not eat more than a fiftieth of a core.
                 due = time.monotonic_ns() + max(self.checkpoint_ns, int(50 * spent * 1e9))
         self.checkpoint()
-        self.drained.set()
 
     def checkpoint(self) -> float:
         """Save where the engines stand; a full disk is tried again."""

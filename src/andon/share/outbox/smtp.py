@@ -116,11 +116,11 @@ class SmtpSink:
         mail = EmailMessage(policy=_POLICY)
         mail["From"] = self.sender
         mail["To"] = ", ".join(self.to)
-        mail["Subject"] = one_line(parcel.subject)
+        mail["Subject"] = _header(parcel.subject, 200)
         mail["Date"] = format_datetime(datetime.fromtimestamp(parcel.created // 1_000_000_000, UTC))
         mail["Message-ID"] = f"<{parcel.id}@{self.sender.rpartition('@')[2]}>"
         mail["Auto-Submitted"] = "auto-generated"
-        mail["X-Andon-Kind"] = one_line(parcel.kind, 64)
+        mail["X-Andon-Kind"] = _header(parcel.kind, 64)
         mail.set_content(body_text(parcel.text)[:_TEXT] + "\n", charset="utf-8")
         if parcel.is_digest:
             attached = (parcel.lines + "\n").encode()
@@ -191,6 +191,12 @@ def _checked_address(text: str) -> None:
         raise ValueError(f"{text!r} is not a mail address: write NAME@DOMAIN") from error
     if not address.username or not address.domain or not text.isascii() or not text.isprintable():
         raise ValueError(f"{text!r} is not a mail address: write NAME@DOMAIN")
+
+
+def _header(text: str, limit: int) -> str:
+    """Text from outside as the value of a header. The library would decode what looks like an RFC 2047 word and
+    write its line breaks out (seen in Python 3.11: ``=?utf-8?q?a=0D=0ABcc:_...?=`` became a Bcc header)."""
+    return one_line(text, limit).replace("=?", "= ?")
 
 
 def _text(answer: bytes | str) -> str:

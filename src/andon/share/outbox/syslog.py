@@ -16,6 +16,7 @@ import termios
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from time import monotonic, sleep
 
 from andon.records.finding import timestamp
 from andon.share.outbox.cef import SEVERITY, cef
@@ -25,7 +26,7 @@ from andon.share.outbox.parcel import Parcel, Unreachable
 _FACILITY = 16  # local0
 _LIMIT = 8192  # octets that every receiver should take (RFC 5425, 4.3.1)
 _LEVEL = {1: 6, 3: 5, 6: 4, 8: 3, 10: 2}  # CEF severity -> syslog severity
-_LINGER = 3.0  # seconds for the other side to close
+_LINGER = 1.0  # seconds for the other side to close
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,11 @@ class SyslogSink:
                 if self.tls:
                     with self._context.wrap_socket(sock, server_hostname=self.host) as stream:
                         stream.sendall(frame)
-                        stream.settimeout(min(_LINGER, deadline.left))
-                        _finish_tls(stream)
+                        _finish_tls(stream, min(_LINGER, deadline.left / 2))
                 else:
                     sock.sendall(frame)
                     sock.shutdown(socket.SHUT_WR)
-                    sock.settimeout(min(_LINGER, deadline.left))
-                    _finish(sock)
+                    _finish(sock, min(_LINGER, deadline.left / 2))
             except ssl.SSLCertVerificationError as error:
                 raise Unreachable(
                     f"{self.host}: certificate not accepted ({error.verify_message}); set ca_file if it is your own"
@@ -96,43 +95,49 @@ class SyslogSink:
         return ""
 
 
-def _finish(sock: socket.socket) -> None:
-    """Wait until the other side has closed. Raises OSError if it broke off instead."""
+def _finish(sock: socket.socket, seconds: float) -> None:
+    """See the other side close, or else its machine acknowledge every octet. Raises OSError if neither comes."""
+    end = monotonic() + seconds
     try:
-        while sock.recv(4096):
-            continue
+        while (left := end - monotonic()) > 0:
+            sock.settimeout(left)
+            if not sock.recv(4096):
+                return
     except TimeoutError:
-        if _unacknowledged(sock):
-            raise
+        pass
+    _acknowledged(sock.fileno(), seconds)
 
 
-def _finish_tls(stream: ssl.SSLSocket) -> None:
-    """The same under TLS: tell the other side that we are done, and see it close."""
+def _finish_tls(stream: ssl.SSLSocket, seconds: float) -> None:
+    """The same under TLS, where both sides say good-bye."""
     descriptor = stream.fileno()
+    stream.settimeout(seconds)
     try:
         stream.unwrap()
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
         return  # it closed without TLS's own good-bye, having read to the end
     except TimeoutError:
-        if _unacknowledged_octets(descriptor):
-            raise
+        _acknowledged(descriptor, seconds)
     except ssl.SSLError as error:
-        if "APPLICATION_DATA_AFTER_CLOSE_NOTIFY" not in str(error):
+        if error.reason != "APPLICATION_DATA_AFTER_CLOSE_NOTIFY":
             raise
+        _acknowledged(descriptor, seconds)
     except OSError as error:
-        if error.errno not in (0, None):
+        if error.errno:  # 0: the connection was closed, as above, in older versions of OpenSSL
             raise
 
 
-def _unacknowledged(sock: socket.socket) -> int:
-    return _unacknowledged_octets(sock.fileno())
-
-
-def _unacknowledged_octets(descriptor: int) -> int:
-    """Octets that the other machine has not acknowledged (TIOCOUTQ)."""
+def _acknowledged(descriptor: int, seconds: float) -> None:
+    """Wait until the other machine has acknowledged every octet sent (TIOCOUTQ). Raises OSError."""
     answer = array.array("i", [0])
-    fcntl.ioctl(descriptor, termios.TIOCOUTQ, answer)
-    return answer[0]
+    end = monotonic() + seconds
+    while True:
+        fcntl.ioctl(descriptor, termios.TIOCOUTQ, answer)
+        if not answer[0]:
+            return
+        if monotonic() > end:
+            raise TimeoutError(f"{answer[0]:,} octets were not acknowledged")
+        sleep(0.01)
 
 
 def _severity(parcel: Parcel) -> object:

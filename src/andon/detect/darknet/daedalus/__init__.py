@@ -8,6 +8,7 @@ from andon.records.contract import Site
 __all__ = ["Daedalus", "engine"]
 
 
-def engine(site: Site) -> Daedalus:
-    """The engine for a site. Raises ValueError for prefixes, names, relations or settings that make no sense."""
-    return Daedalus(site)
+def engine(site: Site) -> Daedalus | None:
+    """The engine for a site; None where no organisation is registered. Raises ValueError for prefixes, names,
+    relations or settings that make no sense."""
+    return Daedalus(site) if site.organisations else None

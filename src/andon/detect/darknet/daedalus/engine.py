@@ -43,7 +43,7 @@ from andon.detect.darknet.daedalus.state import (
 from andon.detect.darknet.daedalus.summary import COLUMNS, LIMIT, Summary, rows_each
 from andon.detect.darknet.daedalus.summary import Lookup as _Lookup
 from andon.detect.darknet.daedalus.timing import HOUR
-from andon.records.contract import Context, Outcome, Site, Window
+from andon.records.contract import Context, Outcome, Site, State, Window
 from andon.sketch.hashing import mix64_array
 
 _CROWD = 32  # more new sources with one packet each in one span than this are only counted
@@ -76,6 +76,8 @@ class Daedalus:
     )
     publishes: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({})
     limit: ClassVar[int] = LIMIT
+    carries: ClassVar[type[State]] = Remembered
+    carries: ClassVar[type[State]] = Remembered
 
     def __init__(self, site: Site) -> None:
         self.members = Members(site.organisations)

@@ -72,7 +72,8 @@ class Machine:
     ):
         self.table = before.entries.copy()
         self.relations, self.named, self.family_bits, self.rules = relations, named, bits, rules
-        self.fresh: list[np.ndarray] = []
+        self._blocks: list[np.ndarray] = []  # new entries; rows are handed out as views, so a block never moves
+        self._used = 0  # of the last block
         self.told: list[Told] = []
         self._gone = np.zeros(len(self.table), np.bool_)
         self._carry_relations = before.relations
@@ -198,14 +199,25 @@ class Machine:
         if heard.pending >= PENDING_EACH:
             return None
         heard.pending += 1
-        made = state.no_entries(1)
-        self.fresh.append(made)
-        row = made[0]
+        row = self._fresh()
         row["ident"], row["organisation"] = ident, heard.record["organisation"]
         row["kind"], row["inside"], row["sources"] = kind, inside, 1
         row["proto"], row["port"] = port
         entries.append(row)
         return row
+
+    def _fresh(self) -> Any:
+        if not self._blocks or self._used == len(self._blocks[-1]):
+            self._blocks.append(state.no_entries(16 << min(len(self._blocks), 6)))
+            self._used = 0
+        self._used += 1
+        return self._blocks[-1][self._used - 1]
+
+    def _all(self) -> np.ndarray:
+        """All entries that are still there."""
+        parts = [self.table if not self._gone.any() else self.table[~self._gone], *self._blocks]
+        rows = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return rows[rows["packets"] > 0]
 
     def _absorb(self, row: Any, seen: Observation) -> None:
         e.add(row, seen)
@@ -323,18 +335,14 @@ class Machine:
         row["due"] = timing.next_timer(heard.first, 0, int(row["last"]), 0)
 
     def _new_of_organisation(self, heard: Heard, ident: int, kind: int) -> Any:
-        made = state.no_entries(1)
-        self.fresh.append(made)
-        row = made[0]
+        row = self._fresh()
         row["ident"], row["organisation"], row["kind"] = ident, heard.record["organisation"], kind
         return row
 
     def untold(self, organisation: int) -> tuple[tuple[int, int, int], ...]:
         """Addresses of an organisation that are pending: (hi, lo, packets), most packets first."""
-        rows = np.concatenate([self.table[~self._gone], *self.fresh])
-        rows = rows[
-            (rows["organisation"] == organisation) & (rows["state"] == PENDING) & (rows["packets"] > 0)
-        ]
+        rows = self._all()
+        rows = rows[(rows["organisation"] == organisation) & (rows["state"] == PENDING)]
         rows = rows[np.lexsort((rows["lo"], rows["hi"], -rows["packets"]))]
         return tuple((int(row["hi"]), int(row["lo"]), int(row["packets"])) for row in rows)
 
@@ -343,10 +351,7 @@ class Machine:
     def remembered(self, organisations: np.ndarray) -> Remembered:
         """The next carry: sorted, within its bound; what had to go is counted with its organisation."""
         made = Remembered(self._carry_relations)
-        table = (
-            np.concatenate([self.table[~self._gone], *self.fresh]) if self.fresh else self.table[~self._gone]
-        )
-        table = table[table["packets"] > 0]
+        table = self._all()
         excess = len(table) - self.rules.most_tracked
         if excess > 0:
             _, of, count = np.unique(table["organisation"], return_inverse=True, return_counts=True)
