@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
+import re
 import shutil
 import subprocess
 import sys
@@ -143,7 +143,9 @@ def run_job(job: str, folder: Path) -> None:
             pass
     elif job == "verify":
         history.verify()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    # ru_maxrss would still be that of the process that started this one
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    print(int(peak[1]) // 1024 if peak else 0)
 
 
 def small_files(folder: Path, packets: int) -> dict[str, Any]:

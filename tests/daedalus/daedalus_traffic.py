@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from ipaddress import ip_address
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from andon.detect.darknet.daedalus import Daedalus, engine
+from andon.detect.darknet.daedalus import Daedalus
 from andon.detect.darknet.daedalus.state import Remembered
 from andon.records import packet
 from andon.records.columns import column
@@ -39,7 +39,7 @@ def v6(text: str) -> bytes:
 
 
 def packets(ts: Any, src: Any, dst: Any, **fields: Any) -> pa.RecordBatch:
-    """A batch of all columns; scalars are repeated. By default TCP SYN to port 23; addresses as numbers (v4) or bytes."""
+    """A batch of all columns; scalars are repeated. By default TCP SYN to port 23; IPv4 as numbers, IPv6 as bytes."""
     n = max(
         np.size(ts),
         1 if isinstance(src, bytes) else np.size(src),
@@ -83,7 +83,7 @@ class Live:
     def __init__(
         self, site: Site = SITE, wake: bool = True, tables: dict[str, pa.Table] | None = None
     ) -> None:
-        self.engine: Daedalus = engine(site)
+        self.engine = Daedalus(site)
         self.carry: Remembered | None = None
         self.wake = wake
         self.wake_at: int | None = None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from importlib.resources import files
 
+import jsonschema
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -45,6 +48,8 @@ def test_a_flood_with_forged_senders_is_told_once() -> None:
         found += live.run(forged(1000, n, v4("198.18.0.0"), 16, T + n * SPAN))
     assert kinds(found) == {("spoofed-sources", "new"): 1}
     (finding,) = found
+    schema = json.loads(files("andon.records").joinpath("finding.schema.json").read_text())
+    jsonschema.validate(json.loads(finding.to_json()), schema)
     assert finding.subject == ("identity", "Uni")
     assert "being spoofed" in finding.statement
     later = live.run(until=T + 5 * 24 * HOUR)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from daedalus_traffic import DAY, HOUR, SECOND, SITE, SPAN, START, Live, dark, mirai, packets, told, v4
 
-from andon.detect.darknet.daedalus import engine
+from andon.detect.darknet.daedalus import Daedalus
 from andon.detect.darknet.daedalus.state import OPEN, Remembered
 from andon.detect.darknet.daedalus.summary import Summary
 from andon.records.finding import Finding
@@ -103,7 +104,7 @@ def test_weeks_with_gaps_give_the_same_alerts_woken_or_not_in_any_order_and_repl
     lazy = Live(wake=False)
     asleep = lazy.run(*batches, packets(T + 41 * DAY, v4("203.0.113.200"), dark(1)[0]))
     # An unwoken engine may tell later, never something else: only what is still open is missing.
-    assert set(f.to_json() for f in asleep) <= set(texts)
+    assert {f.to_json() for f in asleep} <= set(texts)
     shuffled = [batches[n] for n in np.random.default_rng(2).permutation(len(batches))]
     assert [f.to_json() for f in Live().run(*shuffled, until=T + 40 * DAY)] == texts
     assert max(Counter(f.id for f in reference).values()) == 1
@@ -152,7 +153,7 @@ def test_the_engine_keeps_the_contract() -> None:
     )
     sources = v4("198.18.0.0") + rng.integers(0, 300, 3000)
     members = packets(T + rng.integers(0, SECOND, 3000), sources, rng.choice(dark(999), 3000))
-    outcome = check_engine(engine(SITE), [noise, members])
+    outcome = check_engine(Daedalus(SITE), [noise, members])
     assert outcome.findings
     assert outcome.wake_at is not None
 
@@ -186,9 +187,9 @@ def _context(start: int):  # type: ignore[no-untyped-def]
 def test_a_changed_configuration_keeps_the_state_of_who_is_still_registered() -> None:
     live = Live()
     live.run(mirai(T, HOST, dark(1)[0]), packets(T, v4("192.0.2.1"), dark(1)[0]))
-    other = engine(
-        type(SITE)(telescope=SITE.telescope, organisations=SITE.organisations[:1], relations={"a": "ip.id == 1", **SITE.relations})
-    )  # fmt: skip
+    other = Daedalus(
+        replace(SITE, organisations=SITE.organisations[:1], relations={"a": "ip.id == 1", **SITE.relations})
+    )
     outcome = other.conclude(other.empty(), live.carry, _context(T // SPAN * SPAN + SPAN))
     (entry,) = outcome.carry.entries
     assert entry["hits"][list(other.relations.names).index("mirai")] == 1

@@ -112,6 +112,18 @@ def test_no_dark_ipv6_address_either(places: list[int]) -> None:
         assert str(int.from_bytes(address, "big")) not in text
 
 
+def test_a_dark_address_as_a_forged_sender_is_told_to_nobody() -> None:
+    live = Live()
+    sources = np.array([HOST, INSIDE_DARK + 3, INSIDE_DARK + 99, HOST])
+    summary = live.engine.empty()
+    batch = packets(T + np.arange(4), sources, dark(4)).select(list(live.engine.columns))
+    summary = live.engine.summarise(batch, summary)
+    assert summary.passed_over.tolist() == [0, 0, 2]
+    six = packets(T, v6("2001:db8:dead::77"), v6("2001:db8:dead::1"))
+    found = live.run(packets(T + np.arange(4), sources, dark(4)), six, until=T + 100 * HOUR)
+    assert {f.subject[1] for f in found} == {"198.18.3.7"}
+
+
 def test_the_check_names_the_own_address_only_and_stays_with_the_operator() -> None:
     (finding,) = Live().run(mirai(T, HOST, dark(1)[0]))
     (check,) = [item.check for item in finding.evidence if item.check]

@@ -22,7 +22,10 @@ COMMAND = [sys.executable, "-c", "from andon.cli import main; main()"]
 def make_captures(folder: Path, packets: int = 60_000, parts: int = 6) -> int:
     """Captures of three simulated days, cut into parts; gives the number of rows in them."""
     config = InternetConfig(
-        seed=11, packets=packets, duration=3 * 86400.0, extra=(parse_family("a:tcp.seq == ip.dst ^ 0x1234:120"),)
+        seed=11,
+        packets=packets,
+        duration=3 * 86400.0,
+        extra=(parse_family("a:tcp.seq == ip.dst ^ 0x1234:120"),),
     )
     whole = folder.parent / "whole"
     simulate(config, whole)
@@ -50,11 +53,11 @@ def write_config(folder: Path, captures: Path, store: str, extra: str = "") -> P
     return path
 
 
-def start(config: Path, *more: str) -> subprocess.Popen[bytes]:
+def start(config: Path, said: Any = subprocess.PIPE) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [*COMMAND, "run", "--config", str(config), "--once", "--log", "json", *more],
+        [*COMMAND, "run", "--config", str(config), "--once", "--log", "json"],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=said,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
 
@@ -84,7 +87,9 @@ def finish(config: Path, timeout: float = 240.0) -> str:
 def findings(store: Path) -> dict[str, dict[str, Any]]:
     """Stored findings by id, without the runner's own."""
     with sqlite3.connect(store / "casebook.db") as connection:
-        rows = connection.execute("SELECT id, document FROM findings WHERE engine NOT LIKE 'run.%'").fetchall()
+        rows = connection.execute(
+            "SELECT id, document FROM findings WHERE engine NOT LIKE 'run.%'"
+        ).fetchall()
     return {name: json.loads(document) for name, document in rows}
 
 

@@ -121,11 +121,17 @@ def test_a_finding_fills_the_keys_of_cef() -> None:
 
 def test_an_alert_fills_the_keys_of_cef() -> None:
     body = {
+        "schema": "andon.alert/1",
         "state": "new",
+        "alert_kind": "outbound-scan",
         "organisation": "Example University",
-        "attributes": {"src_ip": "2001:db8::7", "dst_ports": [[23, "tcp", 9]], "packets": 9},
+        "subject": {"type": "ipv6-addr", "value": "2001:db8::7"},
+        "dst_ports": [[23, "tcp", 9]],
+        "packets": 9,
+        "tools": [{"name": "mirai"}],
     }
     _, fields = parse_cef(cef(parcel(**body), "1"))
+    assert (fields["reason"], fields["cs2Label"], fields["cs2"]) == ("outbound-scan", "tool", "mirai")
     assert fields["c6a2"] == "2001:db8::7" and fields["c6a2Label"] == "Source IPv6 Address"
     assert (fields["dpt"], fields["proto"], fields["cnt"], fields["cs6"]) == ("23", "tcp", "9", "new")
 
@@ -230,5 +236,5 @@ def test_a_collector_that_takes_nothing_in_has_not_got_it() -> None:
     ],
 )
 def test_settings_that_cannot_work_are_refused_at_once(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         SyslogSink(**{"name": "siem", "host": "127.0.0.1", "tls": False, **changes})

@@ -240,7 +240,7 @@ def test_a_connection_that_breaks_after_the_mail_was_taken_is_no_failure() -> No
     ],
 )
 def test_settings_that_cannot_work_are_refused_at_once(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         sink(25, **changes)
 
 

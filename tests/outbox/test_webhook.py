@@ -183,7 +183,7 @@ def test_an_answer_that_is_no_http_is_a_failure_and_nothing_more(said: bytes) ->
     ],
 )
 def test_a_url_that_cannot_work_is_refused_at_once(url: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):
         sink(url)
 
 

@@ -79,6 +79,42 @@ def test_a_journal_that_does_not_belong_to_it_is_refused(tmp_path: Path) -> None
     assert history.verify().whole
 
 
+def test_a_lost_or_foreign_journal_is_noticed_before_anything_is_dropped(tmp_path: Path) -> None:
+    journal, history = filled(tmp_path, 4)
+    history.check_journal(journal)
+    journal.drop_through(4)
+    history.check_journal(journal)
+    journal.append("a", numbered(400, 5), {})
+    journal.commit(1)
+    history.check_journal(journal)
+    journal.drop_through(5)
+    history.check_journal(Journal(tmp_path / "journal"))  # segment 4 is gone, 5 goes on
+    fresh = Journal(tmp_path / "fresh")
+    with pytest.raises(StoreDamaged, match="the journal was lost or is not this one"):
+        history.check_journal(fresh)
+    for n in range(6):
+        fresh.append("a", numbered(n * 7, 7), {})
+        fresh.commit(n)
+    with pytest.raises(StoreDamaged, match="do not belong together"):
+        history.check_journal(fresh)
+    fresh.drop_through(5)
+    with pytest.raises(StoreDamaged, match="do not belong together"):
+        history.check_journal(fresh)
+
+
+def test_a_new_history_begins_where_the_journal_still_begins(tmp_path: Path) -> None:
+    journal, _ = filled(tmp_path, 4)
+    journal.drop_through(2)
+    anew = History(tmp_path / "anew")
+    anew.check_journal(journal)
+    assert anew.append(journal.segments()) == 200
+    assert [(file.row_min, file.row_max) for file in anew.files()] == [(200, 399)]
+    report = anew.verify()
+    assert report.whole and report.rows_expired_below == 200
+    more(journal, anew, 1)
+    assert anew.verify().whole and History(tmp_path / "anew").next_row == 500
+
+
 @pytest.mark.parametrize("columns", [COLUMNS, ("ts",), ("dst_port", "src"), ("tcp_options", "ts", "src6")])
 def test_a_window_gives_its_rows_in_order_with_the_columns_asked_for(
     tmp_path: Path, columns: tuple[str, ...]

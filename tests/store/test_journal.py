@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -139,6 +140,32 @@ def test_temporary_files_of_a_dead_writer_are_removed(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     assert journal.last == 3
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_dropping_beside_a_writer_loses_no_segment(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    done = threading.Event()
+    seen: set[int] = set()
+    holes: list[list[int]] = []
+
+    def keeper() -> None:
+        while not done.is_set():
+            numbers = [segment.number for segment in journal.segments()]
+            if numbers and numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+                holes.append(numbers)
+            seen.update(numbers)
+            journal.drop_through(max(numbers, default=0))
+
+    thread = threading.Thread(target=keeper)
+    thread.start()
+    for n in range(300):
+        journal.event({"n": n})
+        journal.commit(n)
+    done.set()
+    thread.join()
+    seen.update(segment.number for segment in journal.segments())
+    assert not holes and seen == set(range(1, 301))
+    assert Journal(tmp_path).nbytes == journal.nbytes
 
 
 def test_rows_that_are_not_packet_records_are_refused(tmp_path: Path) -> None:

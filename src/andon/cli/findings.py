@@ -133,6 +133,9 @@ def show_command(
 def check_command(
     id: str = typer.Argument(..., metavar="ID", help="Id of a finding, or its first digits."),
     store: str = _STORE,
+    folder: Path | None = typer.Option(
+        None, "--packets", help="Store folder whose packet history is counted; by default --store."
+    ),
     format: Format = _FORMAT,
 ) -> None:
     """Count again what a finding claims: with SQL over the history, or with tcpdump on the files it names.
@@ -148,11 +151,11 @@ def check_command(
     with _Errors(), _open(store) as book:
         finding = _one(book, id)
         if isinstance(book, Casebook):
-            if "://" in store:
-                fail("the history is in the store folder: give --store DIR", 2)
+            if folder is None and "://" in store:
+                fail("the packets are not in the database: give --packets DIR, the store folder", 2)
             window = (finding.window_start, finding.window_end)
             telescope = tuple(json.loads(book.recall("telescope") or "[]"))
-            history = History(Path(store) / "history")
+            history = History((folder or Path(store)) / "history")
             results = list(over_history(finding.to_dict(), window, history, telescope))
         else:
             results = list(over_files(finding.to_dict(), Path(store)))

@@ -17,8 +17,8 @@ SCHEMA_NAME = "andon.alert/1"
 LANGUAGES = ("en", "ja")
 _ATTRIBUTES = (
     "organisation", "alert_kind", "state", "dedup_key", "episode", "told_first", "packets", "packets_since",
-    "addresses", "dst_ports", "ports_are", "other_ports", "ports_estimated", "tcp_flags", "packets_by_type", "tools", "darknet",
-    "samples", "advice",
+    "addresses", "dst_ports", "ports_are", "other_ports", "ports_estimated", "tcp_flags", "packets_by_type", "tools",
+    "darknet", "samples", "advice",
 )  # fmt: skip
 _MOST_LINES = 200
 _PORTS_SHOWN = 5

@@ -18,16 +18,18 @@ import pyarrow as pa
 
 from andon.records.packet import COLUMNS
 from andon.store.errors import StoreDamaged
-from andon.store.history_files import FileWriter, StoredFile, date_of, read_stored
-from andon.store.history_log import APP, ROWS, HistoryLog
+from andon.store.history_files import ROW_GROUP, FileWriter, StoredFile, date_of, read_stored
+from andon.store.history_log import APP, EXPIRED, ROWS, HistoryLog
 from andon.store.history_schema import to_stored, to_wire
 from andon.store.journal_segment import Segment
 
 if TYPE_CHECKING:
     from andon.store.history_upkeep import Compacted, Expired
     from andon.store.history_verify import Report
+    from andon.store.journal import Journal
 
 _DAY_NS = 86_400 * 10**9
+_WAITING = 4 * ROW_GROUP  # rows held for all files of a commit together
 _DATES = 32  # files that one commit may open; rows of further dates share one
 
 
@@ -70,6 +72,28 @@ class History:
         """The table's files in order of their rows."""
         return self.log.files()
 
+    def check_journal(self, journal: Journal) -> None:
+        """To be called once both are open, before anything is dropped. Raises StoreDamaged if the journal does not
+        lead up to this history and on from it: it was lost, replaced, or is another store's."""
+        last, next_row = self.last_segment, self.next_row
+        if not last:
+            return
+        if journal.last < last:
+            raise StoreDamaged(
+                f"{journal.folder}: the journal ends with segment {journal.last}, but the history beside it holds "
+                f"segment {last}: the journal was lost or is not this one. Put it back, or move {self.folder} away "
+                "(it can still be queried there) to begin anew"
+            )
+        for segment in journal.segments():
+            if segment.number == last and segment.end_row != next_row:
+                raise self._apart(segment, last, next_row)
+            if segment.number > last:
+                if segment.number != last + 1 and segment.number == journal.first:
+                    raise self._apart(segment, last, next_row)
+                if segment.number == last + 1 and segment.first_row != next_row:
+                    raise self._apart(segment, last, next_row)
+                return
+
     def append(self, segments: Iterable[Segment]) -> int:
         """Rows of those segments that are not in yet, as one commit, on disk when this returns; gives their number.
 
@@ -82,20 +106,26 @@ class History:
         self.log.create()
         last, next_row = self.last_segment, self.next_row
         writers: dict[str | None, FileWriter] = {}
-        done, rows = last, 0
+        done, rows, marks = last, 0, {}
         try:
             for segment in segments:
                 if segment.number <= last:
                     if segment.end_row > next_row:
                         raise self._apart(segment, last, next_row)
                     continue
-                if (last and segment.number != done + 1) or segment.first_row != next_row + rows:
+                if not last and not done:  # a new history begins where the journal still begins
+                    next_row, done = segment.first_row, segment.number - 1
+                    marks = {EXPIRED: next_row} if next_row else {}
+                if segment.number != done + 1 or segment.first_row != next_row + rows:
                     raise self._apart(segment, done, next_row + rows)
                 done = segment.number
                 at = segment.first_row
                 for _, batch in segment.batches():
                     self._write(writers, to_stored(batch, at), segment.clock)
                     at += batch.num_rows
+                    if sum(writer.waiting_rows for writer in writers.values()) > _WAITING:
+                        for writer in writers.values():
+                            writer.flush()
                 if at != segment.end_row:
                     raise StoreDamaged(f"{segment.path}: {at - segment.first_row} rows, not {segment.rows}")
                 rows += segment.rows
@@ -106,7 +136,7 @@ class History:
             for writer in writers.values():
                 writer.abandon()
             raise
-        self.log.commit(add=files, transactions={APP: done, ROWS: next_row + rows})
+        self.log.commit(add=files, transactions={APP: done, ROWS: next_row + rows, **marks})
         return rows
 
     def _write(self, writers: dict[str | None, FileWriter], batch: pa.RecordBatch, clock: int) -> None:

@@ -25,6 +25,7 @@ from andon.store.errors import StoreDamaged, explained, translated
 from andon.store.history_schema import DATE, STORED, stored_columns, stored_ns
 
 ROW_GROUP = 131_072
+_BATCH = 65_536
 _DELTA = ("row", "ts")
 _RANDOM = ("dst", "src_port", "tcp_seq", "tcp_ack", "ip_id")
 _CONSTANT = (
@@ -36,7 +37,7 @@ _CONSTANT = (
     "src6",
     "dst6",
 )  # nearly: zstd alone is cheaper
-# How the columns are written. Byte-stream-split would save 50 ns and 0.9 bytes a row (benchmarks/store), but it is
+# How the columns are written. Byte-stream-split would save some 30 ns and a byte a row (benchmarks/store), but it is
 # too new for integers in many readers.
 ENCODING: dict[str, Any] = {
     "use_dictionary": [name for name in STORED.names if name not in (*_DELTA, *_RANDOM, *_CONSTANT)],
@@ -115,9 +116,18 @@ class FileWriter:
         self._waiting = table.slice(whole).to_batches() if keep else []
         self._waiting_rows = keep
 
-    def close(self) -> StoredFile:
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that are held until a row group is full."""
+        return self._waiting_rows
+
+    def flush(self) -> None:
+        """Writes the rows that are held as a row group smaller than usual."""
         if self._waiting_rows:
             self._flush()
+
+    def close(self) -> StoredFile:
+        self.flush()
         with explained(self._path, "writing the history"):
             self._out.close()
             sync_path(self._path)
@@ -160,7 +170,8 @@ def read_stored(
         while waiting and waiting[0].row_min <= end:
             chain.append(waiting.pop(0))
             end = max(end, chain[-1].row_max)
-        streams = [_one(root, file, columns, start_ns, end_ns) for file in chain]
+        rows = max(_BATCH // 16, min(_BATCH, 4 * _BATCH // len(chain)))
+        streams = [_one(root, file, columns, start_ns, end_ns, rows) for file in chain]
         yield from streams[0] if len(streams) == 1 else _merged(streams)
 
 
@@ -169,7 +180,7 @@ def overlaps(file: StoredFile, start_ns: int, end_ns: int) -> bool:
 
 
 def _one(
-    root: Path, file: StoredFile, columns: Sequence[str], start_ns: int, end_ns: int
+    root: Path, file: StoredFile, columns: Sequence[str], start_ns: int, end_ns: int, rows: int
 ) -> Iterator[pa.RecordBatch]:
     path = root / file.path
     try:
@@ -179,7 +190,7 @@ def _one(
                 for n in range(parquet.num_row_groups)
                 if _wanted(parquet.metadata.row_group(n), start_ns, end_ns)
             ]
-            for batch in parquet.iter_batches(65_536, groups, stored_columns(columns)) if groups else ():
+            for batch in parquet.iter_batches(rows, groups, stored_columns(columns)) if groups else ():
                 ns = stored_ns(batch)
                 inside = (ns >= start_ns) & (ns < end_ns)
                 if inside.all():
@@ -227,7 +238,7 @@ def _merged(streams: list[Iterator[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]
             yield ready[0]
         else:
             table = pa.Table.from_batches(ready).sort_by("row").combine_chunks()
-            yield from table.to_batches(max_chunksize=65_536)
+            yield from table.to_batches(max_chunksize=_BATCH)
 
 
 def _row(batch: pa.RecordBatch, at: int) -> int:

@@ -9,6 +9,7 @@ clock of recovery: everything else in the store says up to which segment it has 
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
@@ -31,7 +32,8 @@ class Journal:
 
     Opening recovers: temporary files of a writer that died are removed, every segment's checksum is verified
     and their numbers must follow one another (the oldest may be gone). ``limit_bytes``: at that size ``commit``
-    raises StoreFull, until ``drop_through`` made room. One writer at a time: hold a ``StoreLock``.
+    raises StoreFull, until ``drop_through`` made room. One writer at a time: hold a ``StoreLock``. Another
+    thread than the one that appends and commits may call ``segments`` and ``drop_through``.
     Raises StoreDamaged, StoreReadOnly, StoreError.
 
     Example::
@@ -45,6 +47,7 @@ class Journal:
         self.folder = folder
         self.limit_bytes = limit_bytes
         self._codec = codec
+        self._lock = threading.Lock()
         make_folder(folder)
         with explained(folder, "recovering the journal"):
             names = sorted(folder.iterdir())
@@ -135,8 +138,9 @@ class Journal:
             nbytes=sum(len(piece) for piece in pieces),
             _held=batches,
         )
-        self._segments.append(segment.on_disk())
-        self._nbytes += segment.nbytes
+        with self._lock:
+            self._segments.append(segment.on_disk())
+            self._nbytes += segment.nbytes
         self.last, self.next_row = number, segment.end_row
         self._positions = dict(segment.positions)
         self._batches, self._events, self._moved, self.pending_rows = [], [], {}, 0
@@ -150,16 +154,20 @@ class Journal:
                 f"{self.folder}: segments {after + 1} to {self.first - 1} are asked for but gone: the journal "
                 "and the state or history beside it do not belong together; put back the ones that do"
             )
-        yield from [segment for segment in self._segments if segment.number > after]
+        with self._lock:
+            found = [segment for segment in self._segments if segment.number > after]
+        yield from found
 
     def drop_through(self, number: int) -> None:
         """Removes segments up to ``number``, oldest first. The last one always stays: it knows the positions."""
-        drop = [segment for segment in self._segments[:-1] if segment.number <= number]
+        with self._lock:
+            drop = [segment for segment in self._segments[:-1] if segment.number <= number]
         with explained(self.folder, "dropping old segments"):
             for segment in drop:
                 segment.path.unlink(missing_ok=True)
-                self._segments.pop(0)
-                self._nbytes -= segment.nbytes
+                with self._lock:
+                    self._segments.remove(segment)
+                    self._nbytes -= segment.nbytes
             if drop:
                 sync_path(self.folder)
 

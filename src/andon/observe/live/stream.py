@@ -33,6 +33,7 @@ class StreamSource:
         self._rows = 0
         self._ended = False
         self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def open(self, position: Mapping[str, Any] | None) -> None:
         self._rows = int(position.get("rows", 0)) if position else 0
@@ -40,7 +41,8 @@ class StreamSource:
             self._reader = read(self._file, columns=COLUMNS, eager=True)
         except (OSError, ValueError) as error:
             raise SourceError(f"source {self.name}: {error}") from error
-        threading.Thread(target=self._pump, args=(iter(self._reader),), daemon=True).start()
+        self._thread = threading.Thread(target=self._pump, args=(iter(self._reader),), daemon=True)
+        self._thread.start()
 
     @property
     def finished(self) -> bool:
@@ -52,6 +54,11 @@ class StreamSource:
 
     def close(self) -> None:
         self._closing.set()
+
+    def join(self) -> None:
+        """Wait until the thread has let go of the file."""
+        if self._thread is not None:
+            self._thread.join()
 
     def poll(self, timeout: float) -> list[Piece]:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from andon.run.live.watermark import AHEAD, Watermark
 from andon.run.settings import digest_of
 from andon.store.casebook import Casebook, Checkpoint, Conclusion, Message
 from andon.store.casebook.files import StateFiles
+from andon.store.errors import StoreFull, StoreReadOnly
 from andon.store.journal_segment import Segment
 
 Messages = Callable[[Finding], Sequence[Message]]
@@ -58,6 +59,7 @@ class Ledger:
     past: Past
     messages: Messages
     threads: int = 1
+    wait_for_room: Callable[[str], bool] = lambda why: False
     segment: int = 0
     rows: int = 0
     findings: int = 0
@@ -98,10 +100,9 @@ class Ledger:
         self.rows = segment.end_row
         low = self.watermark.low
         if low is not None:
-            begin = time.thread_time()
             self.conclusions.until(low)
             if self._waiting:
-                self._keep(begin)
+                self._keep()
         self._count_late()
 
     def _rows(self, source: str, batch: pa.RecordBatch, clock: int) -> None:
@@ -147,11 +148,21 @@ class Ledger:
         if concluded.outcome.findings or concluded.outcome.tables:
             self._waiting.append(concluded)
 
-    def _keep(self, begin: float) -> None:
-        """Store the conclusions that were just drawn, all in one transaction."""
+    def _keep(self) -> None:
+        """Store the conclusions that were just drawn, all in one transaction; a full disk is waited for."""
         waiting, self._waiting = self._waiting, []
         findings = [finding for one in waiting for finding in one.outcome.findings]
-        counted = iter(self.past.recount(findings, self.segment))
+        counted = self.past.recount(findings, self.segment)
+        while True:
+            try:
+                self._store(waiting, iter(counted))
+                break
+            except (StoreFull, StoreReadOnly) as error:
+                if not self.wait_for_room(str(error)):
+                    raise
+        self.findings += len(findings)
+
+    def _store(self, waiting: Sequence[Concluded], counted: Iterator[Finding]) -> None:
         stored = []
         for one in waiting:
             mine = tuple(next(counted) for _ in one.outcome.findings)
@@ -165,7 +176,6 @@ class Ledger:
                 )
             )  # fmt: skip
         self.casebook.conclude_all(stored)
-        self.findings += len(findings)
 
     # Stopping and starting again
 

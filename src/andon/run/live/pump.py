@@ -60,12 +60,12 @@ class Pump:
     commit_ns: int = _SECOND
     commit_rows: int = 50_000
     checkpoint_ns: int = 60 * _SECOND
-    tick: Callable[[], None] = lambda: None
     counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
         self.stopping = threading.Event()
         self.halting = threading.Event()
+        self.ledger.wait_for_room = self._wait_for_room
         self.failure: BaseException | None = None
         self._pieces: queue.Queue[tuple[Source, Piece | None]] = queue.Queue(maxsize=64)
         self._segments: queue.SimpleQueue[Segment | None] = queue.SimpleQueue()
@@ -172,7 +172,6 @@ class Pump:
             if now >= due or due - now > 2 * self.commit_ns or self.journal.pending_rows >= self.commit_rows:
                 self._commit(now)
                 due = now + self.commit_ns
-                self.tick()
         self._commit(self.clock())
 
     def _take(self, source: Source, piece: Piece | None) -> None:
@@ -274,10 +273,13 @@ class Pump:
             try:
                 return self.ledger.checkpoint(self.clock())
             except _RETRY as error:
-                self.counters.trouble = str(error)
-                if self.stopping.is_set():
+                if not self._wait_for_room(str(error)):
                     raise
-                time.sleep(1.0)
+
+    def _wait_for_room(self, why: str) -> bool:
+        """Say what is in the way and wait a second; False once the runner is told to stop."""
+        self.counters.trouble = why
+        return not self.halting.wait(1.0)
 
 
 def why(error: BaseException) -> str:

@@ -127,7 +127,6 @@ class Service:
         self.pump = Pump(
             self.sources, journal, self.ledger, Shedder(config.budget.backlog_rows, self.site.hash_key), clock,
             duration_ns(config.store.commit), config.store.commit_rows, duration_ns(config.store.checkpoint),
-            tick=self._tick,
         )  # fmt: skip
         self.upkeep = Upkeep(
             past, self.casebook, self._event_time, duration_ns(config.store.retention), config.store.history_bytes,
@@ -136,7 +135,7 @@ class Service:
         self.delivery = Delivery(self.casebook, sinks, clock) if sinks else None
         self._delivering = threading.Event()
         self._outbox: dict[str, dict[str, int]] = {}
-        self._ticked = self._said = 0.0
+        self._watching = threading.Event()
         self._state = "starting"
         for remark in remarks:
             log("list", {"remark": remark})
@@ -147,7 +146,7 @@ class Service:
         for text in self.ledger.restore():
             self.log("state", {"remark": text})
         journal = self.pump.journal
-        replay = [segment for segment in journal.segments(after=self.ledger.segment)]
+        replay = list(journal.segments(after=self.ledger.segment))
         self.log(
             "start",
             {
@@ -160,6 +159,8 @@ class Service:
         upkeep = threading.Thread(target=self._guard(self.upkeep.run), name="upkeep")
         upkeep.start()
         delivery = threading.Thread(target=self._guard(self._deliver), name="delivery")
+        watch = threading.Thread(target=self._guard(self._watch), name="watch")
+        watch.start()
         if self.delivery is not None:
             delivery.start()
         self._state = "running"
@@ -176,6 +177,8 @@ class Service:
             if self.delivery is not None:
                 delivery.join(timeout=60)
                 self.delivery.close()
+            self._watching.set()
+            watch.join()
             self.ledger.close()
             stop_metrics()
             write_status(self.store, self.status().to_dict())
@@ -206,15 +209,18 @@ class Service:
         point = self.casebook.last_checkpoint()
         return 0 if point is None else point.segment
 
-    def _tick(self) -> None:
-        now = time.monotonic()
-        if now - self._ticked >= 1.0:
-            self._ticked = now
-            status = self.status().to_dict()
-            write_status(self.store, status)
-            if now - self._said >= 60.0:
-                self._said = now
-                self.log("status", status)
+    def _watch(self) -> None:
+        """Once a second the status, once a minute a line of it in the log, and trouble when it comes and goes."""
+        said, trouble = time.monotonic(), tuple[str, ...]()
+        while not self._watching.wait(1.0):
+            status = self.status()
+            write_status(self.store, status.to_dict())
+            if status.trouble != trouble:
+                trouble = status.trouble
+                self.log("trouble", {"what": list(trouble) or "over"})
+            if time.monotonic() - said >= 60.0:
+                said = time.monotonic()
+                self.log("status", status.to_dict())
 
     def _deliver(self) -> None:
         while self.delivery is not None:

@@ -17,8 +17,9 @@ _PASSING = (StoreFull, StoreReadOnly, StoreLocked)
 
 @dataclass
 class Upkeep:
-    """``keep_ns``: how old packets may become, against ``now`` (ns): the clock or the newest packet, whichever is earlier,
-    so that captures of last year are not thrown away at once; ``keep_bytes``: how large the history (0: as it comes).
+    """``keep_ns``: how old packets may become, against ``now`` (ns): the clock or the newest packet, whichever is
+    earlier, so that captures of last year are not thrown away at once; ``keep_bytes``: how large the history (0: as
+    it comes).
     ``checkpointed``: the segment through which the engines have saved their state."""
 
     past: Past

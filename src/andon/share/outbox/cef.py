@@ -19,8 +19,8 @@ _VALUE = 512
 
 
 def cef(parcel: Parcel, version: str) -> str:
-    """One event. The body's own names decide: a finding (``andon.finding/1``) or an alert, whose details may stand
-    at the top or under ``attributes``."""
+    """One event. The body's own names decide: a finding (``andon.finding/1``), or an alert (``andon.alert/1``), whose
+    details stand at the top."""
     body = parcel.data()
     body = body if isinstance(body, Mapping) else {}
     details = body.get("attributes")
@@ -45,6 +45,9 @@ def _pairs(parcel: Parcel, values: Mapping[str, Any]) -> Iterator[tuple[str, str
     if isinstance(count, int):
         yield "cnt", str(count)
     yield from _source(values)
+    reason = values.get("alert_kind")
+    if isinstance(reason, str):
+        yield "reason", reason[:_VALUE]
     port, protocol = _port(values.get("dst_ports"))
     if port:
         yield "dpt", port
@@ -54,10 +57,10 @@ def _pairs(parcel: Parcel, values: Mapping[str, Any]) -> Iterator[tuple[str, str
     named = subject.get("value") if isinstance(subject, Mapping) else subject
     labelled = (
         ("finding", values.get("id")),
-        ("engine", values.get("engine")),
+        ("engine", values["engine"]) if "engine" in values else ("tool", _tools(values.get("tools"))),
         ("subject", named),
         ("series", values.get("series")),
-        ("organisation", values.get("organisation") or values.get("org")),
+        ("organisation", values.get("organisation")),
         ("state", values.get("state")),
     )
     for number, (label, value) in enumerate(labelled, 1):
@@ -68,14 +71,16 @@ def _pairs(parcel: Parcel, values: Mapping[str, Any]) -> Iterator[tuple[str, str
 
 
 def _source(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    found = values.get("src") or values.get("src_ip") or values.get("address")
+    """The address that it is about: the subject's, or that of the only entity."""
     entities = values.get("entities")
-    if found is None and isinstance(entities, list) and len(entities) == 1:
-        only = entities[0]
-        found = only.get("value") if isinstance(only, Mapping) else None
-    try:
-        address = ipaddress.ip_address(str(found))
-    except ValueError:
+    things = [values.get("subject"), *(entities if isinstance(entities, list) and len(entities) == 1 else ())]
+    for thing in things:
+        try:
+            address = ipaddress.ip_address(str(thing.get("value")) if isinstance(thing, Mapping) else "")
+            break
+        except ValueError:
+            continue
+    else:
         return
     if address.version == 4:
         yield "src", str(address)
@@ -85,18 +90,18 @@ def _source(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _port(ports: Any) -> tuple[str, str]:
-    """The first of [[port, protocol, packets], ...] or [{"port": ..., "protocol": ...}, ...]."""
-    if not isinstance(ports, list) or not ports:
+    """The first of [[port, protocol, packets], ...]."""
+    if not isinstance(ports, list) or not ports or not isinstance(ports[0], list) or len(ports[0]) < 2:
         return "", ""
-    first = ports[0]
-    if isinstance(first, Mapping):
-        port, protocol = first.get("port"), first.get("protocol", first.get("proto", ""))
-    elif isinstance(first, list) and len(first) >= 2:
-        port, protocol = first[:2]
-    else:
-        port, protocol = first, ""
+    port, protocol = ports[0][:2]
     numbered = isinstance(port, int) and 0 <= port < 65536
     return (str(port), str(protocol)[:31]) if numbered else ("", "")
+
+
+def _tools(tools: Any) -> str:
+    """Names of [{"name": ...}, ...]."""
+    listed = tools if isinstance(tools, list) else []
+    return ", ".join(str(tool.get("name", "")) for tool in listed if isinstance(tool, Mapping))
 
 
 def _milliseconds(text: Any) -> int | None:

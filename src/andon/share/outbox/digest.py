@@ -28,9 +28,8 @@ def fold(book: Casebook, sink: str, digest_after: int, now: int) -> tuple[int, i
     left = max(0, digest_after - book.delivered_between(sink, hour, hour + HOUR, but=DIGEST))
     folded = 0
     while True:
-        waiting = book.queued(sink, now + 1, DIGEST, _MESSAGES)
-        old = [message for message in waiting if message.created < hour and not message.refused]
-        if len(waiting) <= left or len(old) < 2:
+        old = book.foldable(sink, hour, left, DIGEST, _MESSAGES)
+        if len(old) < 2:
             return left, folded
         batch = _batch(old)
         if not book.fold(digest_message(batch), [message.id for message in batch], now):

@@ -339,10 +339,10 @@ class Casebook:
         with self._read() as connection:
             return queue.members(connection, id, limit)
 
-    def queued(self, sink: str, created_before: int, but: str, limit: int) -> list[Queued]:
-        """A sink's queued messages of other kinds than ``but``, created before a time, in order."""
+    def foldable(self, sink: str, created_before: int, left: int, but: str, limit: int) -> list[Queued]:
+        """A sink's queued messages from before a time, if more than ``left`` are queued; see ``queue.foldable``."""
         with self._read() as connection:
-            return queue.queued(connection, sink, created_before, but, limit)
+            return queue.foldable(connection, sink, created_before, left, but, limit)
 
     def delivered_between(self, sink: str, since: int, until: int, but: str) -> int:
         """How many messages of other kinds than ``but`` went out one by one in that time."""

@@ -145,22 +145,28 @@ def delivered_between(connection: Connection, sink: str, since: int, until: int,
     return int(connection.execute(query).scalar_one())
 
 
-def queued(connection: Connection, sink: str, created_before: int, but: str, limit: int) -> list[Queued]:
-    """The sink's queued messages of other kinds than ``but``, created before a time, in order."""
+def foldable(
+    connection: Connection, sink: str, created_before: int, left: int, but: str, limit: int
+) -> list[Queued]:
+    """The sink's queued messages of other kinds than ``but`` from before a time, in order, without refused ones:
+    none unless more than ``left`` are queued. Cheap to ask for while a flood waits for its hour."""
     c = outbox.c
-    query = (
-        select(*_COLUMNS)
-        .where(c.state == "queued", c.sink == sink, c.created < created_before, c.kind != but)
-        .order_by(c.id)
-        .limit(limit)
-    )
+    mine = and_(c.state == "queued", c.sink == sink, c.kind != but)
+    first = select(c.id).where(mine).limit(left + 1).subquery()
+    if connection.execute(select(func.count()).select_from(first)).scalar_one() <= left:
+        return []
+    mine = and_(mine, c.refused.is_(False))
+    oldest = connection.execute(select(c.created).where(mine).order_by(c.id).limit(1)).scalar()
+    if oldest is None or oldest >= created_before:
+        return []
+    query = select(*_COLUMNS).where(mine, c.created < created_before).order_by(c.id).limit(limit)
     return [_queued(row) for row in connection.execute(query)]
 
 
 def counts(connection: Connection) -> Mapping[tuple[str, str], int]:
     """(sink, state) -> messages."""
     c = outbox.c
-    query = select(c.sink, c.state, func.count()).group_by(c.sink, c.state)
+    query = select(c.sink, c.state, func.count()).group_by(c.state, c.sink)  # along an index
     return {(str(sink), str(state)): int(number) for sink, state, number in connection.execute(query)}
 
 

@@ -77,7 +77,6 @@ class Daedalus:
     publishes: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({})
     limit: ClassVar[int] = LIMIT
     carries: ClassVar[type[State]] = Remembered
-    carries: ClassVar[type[State]] = Remembered
 
     def __init__(self, site: Site) -> None:
         self.members = Members(site.organisations)

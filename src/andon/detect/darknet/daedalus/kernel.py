@@ -25,7 +25,8 @@ DESTINATIONS = 16  # hashes of dark addresses kept of a row: exact up to 15
 # Keys: bit 62 says IPv6, the class stands in the lowest two bits, between them the address or 60 bits of its hash.
 V6 = 1 << 62
 BY_SOURCE = 0xFFFFFFFFFFFFFFFC
-NOT_DARK, NO_MATTER = 0, 1  # of the two counts of packets that were passed over
+# Counts of packets that were passed over. A source in the darknet is forged, and may not be told to anybody.
+NOT_DARK, NO_MATTER, FORGED_DARK = range(3)
 
 _V6, _4, _2, _ONE = np.uint64(V6), np.uint64(4), np.uint64(2), np.uint64(1)
 _BY_SOURCE = np.uint64(BY_SOURCE)
@@ -62,6 +63,7 @@ def walk(
                 d_hi >> np.uint64(56) != np.uint64(0xFF) and find(dark_hi6, dark_lo6, dark6, d_hi, d_lo) == 0
             )
             inside = dark and find(hi6, lo6, owner6, d_hi, d_lo) == organisation
+            nobody = dark_hi6.shape[0] > 1 and find(dark_hi6, dark_lo6, dark6, hi, lo) == 0
             by_source = _V6 | (mix64(hi ^ mix64(lo, salt), salt) & _HASH_BITS)
             target = mix64(d_hi ^ mix64(d_lo, salt), salt)
         else:
@@ -69,10 +71,14 @@ def walk(
             d_lo = np.uint64(dst[i])
             dark = dst[i] < _FIRST_MULTICAST and find4(dark_starts4, dark4, dst[i]) == 0
             inside = dark and find4(starts4, owner4, dst[i]) == organisation
+            nobody = dark_starts4.shape[0] > 1 and find4(dark_starts4, dark4, src[i]) == 0
             by_source = np.uint64(src[i]) * _4
             target = mix64(d_lo, salt)
         if not dark:
             passed_over[NOT_DARK] += 1
+            continue
+        if nobody:  # only where a telescope was given: without one, everything counts as dark
+            passed_over[FORGED_DARK] += 1
             continue
         flavour = flavour_of(layer, flags[i], icmp_type[i], src_port[i], dst_port[i], services)
         if flavour < 0:

@@ -72,7 +72,9 @@ class Machine:
     ):
         self.table = before.entries.copy()
         self.relations, self.named, self.family_bits, self.rules = relations, named, bits, rules
-        self._blocks: list[np.ndarray] = []  # new entries; rows are handed out as views, so a block never moves
+        self._blocks: list[
+            np.ndarray
+        ] = []  # new entries; rows are handed out as views, so a block never moves
         self._used = 0  # of the last block
         self.told: list[Told] = []
         self._gone = np.zeros(len(self.table), np.bool_)
@@ -351,6 +353,10 @@ class Machine:
     def remembered(self, organisations: np.ndarray) -> Remembered:
         """The next carry: sorted, within its bound; what had to go is counted with its organisation."""
         made = Remembered(self._carry_relations)
+        made.organisations = organisations
+        if not self._blocks and not self._gone.any():
+            made.entries = self.table  # nothing came or went, so order and number are what they were
+            return made
         table = self._all()
         excess = len(table) - self.rules.most_tracked
         if excess > 0:
@@ -362,7 +368,6 @@ class Machine:
             table = table[np.sort(order[excess:])]
         order = np.lexsort((table["port"], table["proto"], table["inside"], table["kind"], table["ident"]))
         made.entries = table[order] if len(table) else np.empty(0, ENTRY)
-        made.organisations = organisations
         return made
 
 

@@ -64,13 +64,13 @@ class Heard:
 
 
 class Summary:
-    """``heard`` by index of the organisation; ``passed_over``: packets of members to addresses that are not dark, and
-    those that do not matter (neighbour discovery)."""
+    """``heard`` by index of the organisation; ``passed_over``: packets of members to addresses that are not dark, those
+    that do not matter (neighbour discovery), and those with a dark address as their forged sender."""
 
     def __init__(self, limit: int, salt: int) -> None:
         self.limit, self.salt = limit, salt
         self.heard: dict[int, Heard] = {}
-        self.passed_over = np.zeros(2, np.int64)
+        self.passed_over = np.zeros(3, np.int64)
 
     @property
     def nbytes(self) -> int:
