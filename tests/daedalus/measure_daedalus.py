@@ -84,7 +84,12 @@ def per_host(hosts: int) -> None:
     new = process_time() - began
     one = ENGINE.summarise(mirai(START + number * SPAN, FIRST, dark(1)[0]).select(READ), ENGINE.empty())
     idle = seconds(lambda: ENGINE.conclude(ENGINE.empty(), carry, context(number)), 100)
-    active = seconds(lambda: ENGINE.conclude(one, carry, context(number)).carry.to_bytes(), 20)
+
+    def heard_and_saved() -> bytes:
+        saved: bytes = ENGINE.conclude(one, carry, context(number)).carry.to_bytes()
+        return saved
+
+    active = seconds(heard_and_saved, 20)
     late = START + 80 * HOUR
     closed = seconds(
         lambda: ENGINE.conclude(ENGINE.empty(), carry, Context("2s", late, late + SPAN)).findings, 1, 2

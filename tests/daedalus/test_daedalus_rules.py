@@ -211,8 +211,8 @@ def test_the_owner_is_that_of_the_longest_prefix(
 def _unknown_family(relation: str, source: int) -> dict[str, pa.Table]:
     row = {
         "relation": relation, "kind": "scanner-fingerprint", "scope": "global", "layer": "x", "bits": 32.0,
-        "sources": 9, "packets": 99, "chance_packets": 0.0, "precision": 1.0, "precision_low": 1.0, "precision_high": 1.0,
-        "first": T,
+        "sources": 9, "packets": 99, "chance_packets": 0.0, "precision": 1.0, "precision_low": 1.0,
+        "precision_high": 1.0, "first": T,
         "last": T, "born": T, "spans": 1, "known_as": "", "spoofed": False,
     }  # fmt: skip
     of = {"src": source, "relation": relation, "packets": 9, "hits": 9, "looked_at": 9, "key": -1}

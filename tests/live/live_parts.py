@@ -29,6 +29,8 @@ class Scripted:
     """Gives batches as an interface would: they cannot be asked for again."""
 
     replayable = False
+    can_wait = False
+    live = False
 
     def __init__(self, batches: Sequence[pa.RecordBatch], name: str = "tap", pause: float = 0.0) -> None:
         self.name = name

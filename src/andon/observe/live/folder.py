@@ -64,6 +64,8 @@ class FolderSource:
     once: bool = False
     now: Callable[[], float] = time.monotonic
     replayable: bool = field(default=True, init=False)
+    can_wait: bool = field(default=True, init=False)
+    live: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._seen: dict[str, _Seen] = {}

@@ -18,6 +18,8 @@ class InterfaceSource:
     What the kernel had to drop because the ring was full is told in ``events``."""
 
     replayable = False
+    can_wait = False
+    live = True
 
     def __init__(
         self,

@@ -22,11 +22,14 @@ class SourceError(RuntimeError):
 
 
 class Source(Protocol):
-    """Read by one thread. ``replayable``: opened at an earlier position it gives the same rows again, so it can be
-    made to wait; any other loses what is not taken in time."""
+    """Read by one thread. ``replayable``: opened at an earlier position it gives the same rows again. ``can_wait``:
+    nothing is lost while it is not asked. ``live``: its timestamps are this machine's clock, so silence means that
+    nothing happened."""
 
     name: str
     replayable: bool
+    can_wait: bool
+    live: bool
 
     def open(self, position: Mapping[str, Any] | None) -> None:
         """Start, where ``position`` (of the last piece that was kept) says, or at the beginning. Raises SourceError."""

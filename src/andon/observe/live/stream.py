@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from andon.observe.live.source import Piece, SourceError
 from andon.observe.reader import Reader, read
+from andon.records.columns import column
 from andon.records.packet import COLUMNS
+
+
+_IN_STEP = 60_000_000_000  # ns: a capture that is so near the clock is made right now
 
 
 class StreamSource:
@@ -23,9 +28,12 @@ class StreamSource:
     The thread holds at most two batches that were not asked for; then the pipe fills and the sender waits."""
 
     replayable = False
+    can_wait = True
 
-    def __init__(self, name: str, file: str | BinaryIO) -> None:
+    def __init__(self, name: str, file: str | BinaryIO, clock: Callable[[], int] = time.time_ns) -> None:
         self.name = name
+        self.live = False
+        self._clock = clock
         self._file = file
         self._batches: queue.Queue[pa.RecordBatch | Exception | None] = queue.Queue(maxsize=2)
         self._reader: Reader | None = None
@@ -67,6 +75,9 @@ class StreamSource:
             return []
         if isinstance(item, pa.RecordBatch):
             self._rows += item.num_rows
+            if item.num_rows:
+                newest = int(column(item, "ts").max())
+                self.live = abs(self._clock() - newest) < _IN_STEP
             return [Piece(item, {"rows": self._rows})]
         self._ended = True
         if item is not None:

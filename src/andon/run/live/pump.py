@@ -134,7 +134,7 @@ class Pump:
     def _read(self, source: Source) -> None:
         while not self.stopping.is_set():
             # A source that can wait is not asked for more while the engines are behind.
-            if source.replayable and (self.shedder.level(self.backlog) or self.counters.stalled):
+            if source.can_wait and (self.shedder.level(self.backlog) or self.counters.stalled):
                 time.sleep(0.05)
                 continue
             pieces = source.poll(0.2)
@@ -184,7 +184,7 @@ class Pump:
         batch = piece.batch
         self.counters.received += batch.num_rows
         self.counters.by_source[source.name] = self.counters.by_source.get(source.name, 0) + batch.num_rows
-        if not source.replayable:
+        if not source.can_wait:
             if self.counters.stalled and self.journal.pending_rows > 4 * self.commit_rows:
                 self._not_kept(source.name, batch)
                 return
@@ -243,7 +243,7 @@ class Pump:
     def _heartbeats(self, now: int) -> None:
         """An interface or a pipe that is silent has nothing older than the clock, less a second."""
         for source in self.sources:
-            if source.replayable or source.name in self._ended or self.journal.pending_rows:
+            if not source.live or source.name in self._ended or self.journal.pending_rows:
                 continue
             if now - self._beat.get(source.name, 0) >= _SECOND:
                 self._beat[source.name] = now
