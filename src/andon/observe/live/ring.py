@@ -34,12 +34,12 @@ _LARGEST = 16 + SNAP + 4
 
 
 @njit(cache=True, nogil=True)
-def copy_packets(block: np.ndarray, out: np.ndarray, state: np.ndarray) -> int:
+def copy_packets(block: Any, out: Any, state: Any) -> Any:
     """Packets of a block as pcap records into ``out``; gives the bytes written.
 
     ``state``: offset of the next packet in the block, packets left, packets skipped because this host sent them."""
     at, left = np.int64(state[0]), np.int64(state[1])
-    n = 0
+    n = np.int64(0)
     while left > 0 and n + _LARGEST <= out.shape[0]:
         word = block[at : at + 48].view(np.uint32)
         nsec, snap, wire, status = word[2], word[3], word[4], word[5]

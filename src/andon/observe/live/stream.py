@@ -18,7 +18,6 @@ from andon.observe.reader import Reader, read
 from andon.records.columns import column
 from andon.records.packet import COLUMNS
 
-
 _IN_STEP = 60_000_000_000  # ns: a capture that is so near the clock is made right now
 
 

@@ -117,6 +117,8 @@ class Service:
         self.casebook.migrate()
         journal = Journal(store / "journal", config.store.journal_bytes)
         history = History(store / "history", clock=clock) if config.store.history else None
+        if history is not None:
+            history.check_journal(journal)
         telescope = Telescope(self.site.telescope) if self.site.telescope else None
         past = Past(journal, history, telescope)
         self.ledger = Ledger(
