@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from andon.detect.darknet.daedalus.observation import Observation
-from andon.detect.darknet.daedalus.state import PORTS, SAMPLES
+from andon.detect.darknet.daedalus.state import PORTS
 from andon.sketch.lowest import keep_lowest
 
 _FREE = np.iinfo(np.uint64).max
@@ -116,6 +116,3 @@ def clear_facts(row: Any) -> None:
         row[name] = _FREE if name == "dsts" else 0
     row["sources"] = 1 if row["lo"] else 0
     row["shown"] = 0
-
-
-SEEN_MOST = SAMPLES
