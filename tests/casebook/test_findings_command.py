@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,15 +108,19 @@ def test_follow_gives_what_is_there_and_then_what_comes(store: Path) -> None:
         env=os.environ,
     )
     assert follower.stdout is not None
+    late = threading.Timer(60, follower.kill)  # a line that never comes is a failure, not a wait for ever
+    late.start()
     first = [json.loads(follower.stdout.readline())["count"] for _ in range(2)]
     with Casebook(store) as book:
         for number in (40, 41, 42):
             book.record((finding(number),))
+        second = [json.loads(follower.stdout.readline())["count"] for _ in range(3)]
         book.record((finding(40, revision=2, count=999),))
-        second = [json.loads(follower.stdout.readline())["count"] for _ in range(4)]
+        second.append(json.loads(follower.stdout.readline())["count"])
     assert first == [104, 130] and second == [140, 141, 142, 999]
     follower.send_signal(2)
-    assert follower.wait(timeout=20) in (0, 130)
+    assert follower.wait() in (0, 130)
+    late.cancel()
     assert follower.stderr is not None and "Traceback" not in follower.stderr.read()
 
 

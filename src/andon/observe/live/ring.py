@@ -10,11 +10,15 @@ Kernel documentation: packet_mmap; layout of ``tpacket_block_desc`` and ``tpacke
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import mmap
 import select
 import socket
 import struct
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -29,7 +33,8 @@ _RETIRE_MS = 60
 _USER = 1  # block status: ours
 _OUTGOING = 4
 _VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
-_HEADER = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, SNAP + 4, 1)
+_SIOCGIFFLAGS, _SIOCGIFHWADDR, _IFF_UP = 0x8913, 0x8927, 1
+_LINK_TYPES = {1: 1, 772: 1, 65534: 101, 768: 101, 776: 101, 778: 101}  # ARPHRD -> LINKTYPE: Ethernet, lo, tunnels
 _LARGEST = 16 + SNAP + 4
 
 
@@ -80,16 +85,26 @@ def copy_packets(block: Any, out: Any, state: Any) -> Any:
 class Ring:
     """An open ring on an interface. ``readinto`` waits for packets; after ``close`` it gives 0, the end.
 
-    Raises OSError: no such interface, or no right to capture (CAP_NET_RAW)."""
+    ``quiet``: ns (of ``clock``) when it last found nothing to give; 0 before. Raises OSError: no such interface, it is down, no
+    right to capture (CAP_NET_RAW), or a kind of link whose packets we cannot read."""
 
-    def __init__(self, interface: str, ring_bytes: int = 64 << 20, promiscuous: bool = False) -> None:
+    def __init__(
+        self,
+        interface: str,
+        ring_bytes: int = 64 << 20,
+        promiscuous: bool = False,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
         self.interface = interface
         self.closing = threading.Event()
         self.packets = self.drops = 0
-        self._head = _HEADER
+        self.quiet = 0
+        self._clock = clock
         self._blocks = max(4, ring_bytes // _BLOCK)
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         try:
+            link = _link_type(self._socket, interface)
+            self._head = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, SNAP + 4, link)
             self._socket.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
             frames = _BLOCK // 2048 * self._blocks
             request = struct.pack("IIIIIII", _BLOCK, self._blocks, 2048, frames, _RETIRE_MS, 0, 0)
@@ -138,7 +153,9 @@ class Ring:
     def _take_block(self) -> bool:
         start = self._block * _BLOCK
         words = self._memory[start : start + 48].view(np.uint32)
+        asked = self._clock()
         if not words[2] & _USER:
+            self.quiet = asked
             for _, event in self._poll.poll(200):
                 if event & select.POLLERR:
                     error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -175,3 +192,19 @@ class Ring:
         self._socket.close()
         with suppress(BufferError):  # an array still points into it: then the collector unmaps it
             self._map.close()
+
+
+def _link_type(link: socket.socket, interface: str) -> int:
+    """LINKTYPE of what the interface carries. Raises OSError."""
+    name = interface.encode()
+    if len(name) > 15:
+        raise OSError(errno.ENODEV, "no such interface")
+    request = struct.pack("16s24x", name)
+    flags = fcntl.ioctl(link.fileno(), _SIOCGIFFLAGS, request)
+    if not struct.unpack_from("H", flags, 16)[0] & _IFF_UP:
+        raise OSError(errno.ENETDOWN, "it is down")
+    answer = fcntl.ioctl(link.fileno(), _SIOCGIFHWADDR, request)
+    kind = struct.unpack_from("H", answer, 16)[0]
+    if kind not in _LINK_TYPES:
+        raise OSError(errno.EPROTONOSUPPORT, f"its links are of kind {kind} (ARPHRD), only Ethernet and IP are read")
+    return _LINK_TYPES[kind]

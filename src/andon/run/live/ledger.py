@@ -31,7 +31,8 @@ from andon.run.live.watermark import AHEAD, Watermark
 from andon.run.settings import digest_of
 from andon.store.casebook import Casebook, Checkpoint, Conclusion, Message
 from andon.store.casebook.files import StateFiles
-from andon.store.errors import StoreFull, StoreReadOnly
+from andon.run.live.trouble import passes
+from andon.store.errors import StoreError
 from andon.store.journal_segment import Segment
 
 Messages = Callable[[Finding], Sequence[Message]]
@@ -62,7 +63,7 @@ class Ledger:
     wait_for_room: Callable[[str], bool] = lambda why: False
     segment: int = 0
     rows: int = 0
-    findings: int = 0
+    by_severity: dict[str, int] = field(default_factory=dict)  # findings stored since the start
     latest: int = 0  # ns: newest time of a packet
     spent: dict[str, Spent] = field(default_factory=dict)
 
@@ -77,6 +78,11 @@ class Ledger:
         self._waiting: list[Concluded] = []
         self._late: dict[str, int] = {}
         self._clock = 0
+
+    @property
+    def findings(self) -> int:
+        """How many were stored since the start."""
+        return sum(self.by_severity.values())
 
     def close(self) -> None:
         self._pool.shutdown(wait=True)
@@ -94,7 +100,7 @@ class Ledger:
         for event in segment.events:
             if event.get("type") == "heartbeat":
                 self.watermark.heartbeat(str(event["source"]), int(event["time"]))
-            elif event.get("type") == "finished":
+            elif event.get("type") in ("finished", "idle"):
                 self.watermark.finish(str(event["source"]))
         self.segment = segment.number
         self.rows = segment.end_row
@@ -153,14 +159,19 @@ class Ledger:
         waiting, self._waiting = self._waiting, []
         findings = [finding for one in waiting for finding in one.outcome.findings]
         counted = self.past.recount(findings, self.segment)
+        waited = False
         while True:
             try:
                 self._store(waiting, iter(counted))
                 break
-            except (StoreFull, StoreReadOnly) as error:
-                if not self.wait_for_room(str(error)):
+            except StoreError as error:
+                if not passes(error) or not self.wait_for_room(str(error)):
                     raise
-        self.findings += len(findings)
+                waited = True
+        if waited:
+            self.wait_for_room("")
+        for one in counted:
+            self.by_severity[one.severity] = self.by_severity.get(one.severity, 0) + 1
 
     def _store(self, waiting: Sequence[Concluded], counted: Iterator[Finding]) -> None:
         stored = []
@@ -219,6 +230,7 @@ class Ledger:
                 tuple(message for finding in findings for message in self.messages(finding)),
             )
         )  # fmt: skip
+        self.notices.stored()
         self.states.sweep(self.casebook.state_digests())
         return time.thread_time() - begin
 

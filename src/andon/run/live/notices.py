@@ -27,7 +27,7 @@ class _Notice:
 
 
 class Notices:
-    """``take`` every segment in order; ``changed`` gives the findings that are new or have grown since it was asked."""
+    """``take`` every segment in order; ``changed`` gives the findings that are new or have grown."""
 
     def __init__(self) -> None:
         self._held: dict[str, _Notice] = {}
@@ -63,22 +63,24 @@ class Notices:
             self._changed.discard(old)
 
     def changed(self) -> tuple[Finding, ...]:
-        keys, self._changed = sorted(self._changed), set()
+        """Findings that are new or have grown since ``stored`` was called."""
         found = []
-        for key in keys:
+        for key in sorted(self._changed):
             kind, source, what, hour = json.loads(key)
             found.append(_finding(kind, source, what, hour, self._held[key]))
         return tuple(found)
 
+    def stored(self) -> None:
+        """What ``changed`` gave is safe."""
+        self._changed = set()
+
     def state(self) -> dict[str, Any]:
-        return {
-            "held": {key: vars(notice) for key, notice in self._held.items()},
-            "changed": sorted(self._changed),
-        }
+        """As it is once ``changed`` is stored."""
+        return {"held": {key: vars(notice) for key, notice in self._held.items()}}
 
     def restore(self, state: dict[str, Any]) -> None:
         self._held = {key: _Notice(**values) for key, values in state["held"].items()}
-        self._changed = set(state["changed"])
+        self._changed = set()
 
 
 def _finding(kind: str, source: str, what: str, hour: int, notice: _Notice) -> Finding:
@@ -92,6 +94,8 @@ def _finding(kind: str, source: str, what: str, hour: int, notice: _Notice) -> F
     elif kind == "capture-gap":
         title = f"{source}: packets are missing"
         between = ""
+        if "from" in detail:
+            between = f" since {timestamp(int(detail['from']))}"
         if "from" in detail and "to" in detail:
             between = f" between {timestamp(int(detail['from']))} and {timestamp(int(detail['to']))}"
         count = f"{notice.count:,} packets were" if notice.count else "An unknown number of packets was"

@@ -16,7 +16,8 @@ _NEVER = np.iinfo(np.int64).min
 
 
 class Watermark:
-    """``sources`` that are silent so far hold time back; a finished one does not.
+    """``sources`` that are silent so far hold time back; one that has finished, or says that it is idle, does not, and
+    neither does one that is in the journal but not among ``sources`` any more.
 
     >>> mark = Watermark(["a"])
     >>> mark.rows("a", np.array([5, 9, 7])).tolist()[1:]
@@ -28,13 +29,13 @@ class Watermark:
     def __init__(self, sources: Iterable[str]) -> None:
         self.newest: dict[str, int] = dict.fromkeys(sources, _NEVER)
         self.finished: set[str] = set()
+        self._configured = frozenset(self.newest)
 
     @property
     def low(self) -> int | None:
         """ns before which nothing more is expected (lateness apart); None before the first row."""
         open_ones = [time for name, time in self.newest.items() if name not in self.finished]
-        times = open_ones or list(self.newest.values())
-        low = min(times, default=_NEVER)
+        low = min(open_ones) if open_ones else max(self.newest.values(), default=_NEVER)
         return None if low == _NEVER else low
 
     def rows(self, source: str, ts: np.ndarray) -> np.ndarray:
@@ -42,7 +43,7 @@ class Watermark:
         others = [t for name, t in self.newest.items() if name != source and name not in self.finished]
         bound = min(others) if others else np.iinfo(np.int64).max
         mine = self.newest.setdefault(source, _NEVER)
-        self.finished.discard(source)
+        self._begin(source)
         if not len(ts):
             return np.empty(0, np.int64)
         reached = np.maximum.accumulate(np.maximum(ts, mine))
@@ -52,12 +53,20 @@ class Watermark:
         self.newest[source] = int(reached[-1])
         return np.minimum(before, bound)
 
+    def _begin(self, source: str) -> None:
+        if source in self._configured:
+            self.finished.discard(source)
+        else:
+            self.finished.add(source)
+
     def heartbeat(self, source: str, time: int) -> None:
         """The source is alive and has nothing older than ``time`` (ns)."""
         self.newest[source] = max(self.newest.get(source, _NEVER), time)
+        if source not in self._configured:
+            self.finished.add(source)
 
     def finish(self, source: str) -> None:
-        """The source has ended and no longer holds time back."""
+        """The source has ended, or is idle until its next row, and no longer holds time back."""
         self.newest.setdefault(source, _NEVER)
         self.finished.add(source)
 
@@ -69,4 +78,5 @@ class Watermark:
         if not isinstance(newest, dict) or not isinstance(finished, list):
             raise ValueError("the watermark of the checkpoint is damaged")
         self.newest.update({str(name): int(time) for name, time in newest.items()})
-        self.finished = {str(name) for name in finished}
+        gone = self.newest.keys() - self._configured
+        self.finished = {str(name) for name in finished} | gone
