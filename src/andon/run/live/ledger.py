@@ -273,32 +273,50 @@ class Ledger:
         for span, digest in carries.items():
             if span in windows.spans:
                 # What an engine remembers outlives a change of its settings: thresholds change, families stay.
-                self.conclusions.carries[(engine.name, span)] = engine.carries.from_bytes(
-                    self.states.get(digest)
-                )
+                try:
+                    carry = engine.carries.from_bytes(self.states.get(digest))
+                except ValueError as error:
+                    lost.append(
+                        f"{engine.name}: what it remembered of its {span} spans is lost, this version does not read "
+                        f"it ({error})"
+                    )
+                else:
+                    self.conclusions.carries[(engine.name, span)] = carry
         for name in ("last_end", "wake"):
             getattr(self.conclusions, name).update(
                 {(engine.name, span): at for span, at in held[name].items() if span in windows.spans}
             )
-        if same:
-            summaries = {n: self.states.get(d) for n, d in mine.items() if not n.startswith("carry/")}
-            windows.restore(held["windows"], summaries)
-        else:
-            windows.restore(held["windows"], {})
-            starts = [int(n.partition("/")[2]) for n in mine if not n.startswith("carry/")]
-            if starts:
-                rows = self._rebuild(windows, min(starts))
-                lost.append(
-                    f"{engine.name} has another version or settings than before: its open spans were summarised again "
-                    f"from {rows:,} packets that are still held"
-                )
+        summaries = {n: d for n, d in mine.items() if not n.startswith("carry/")}
+        try:
+            given = {n: self.states.get(d) for n, d in summaries.items()} if same else {}
+            windows.restore(held["windows"], given)
+        except ValueError:
+            same = False
+        if not same and summaries:
+            rows = self._rebuild(windows, held["windows"], [int(n.partition("/")[2]) for n in summaries])
+            lost.append(
+                f"{engine.name} has another version or settings than before: its open spans were summarised again "
+                f"from {rows:,} packets that are still held"
+            )
         return lost
 
-    def _rebuild(self, windows: Any, start: int) -> int:
-        rows = 0
-        for _, batch, ts in self.past.rows(start, 1 << 62, windows.engine.columns, self.segment):
+    def _rebuild(self, windows: Any, numbers: dict[str, Any], starts: Sequence[int]) -> int:
+        """Summarise what is open again, from its packets; spans that are concluded stay as they are."""
+        windows.tiles = {}
+        windows.open = {span: {} for span in windows.spans}
+        windows.closed_before, rows = min(starts), 0
+        for _, batch, ts in self.past.rows(min(starts), 1 << 62, windows.engine.columns, self.segment):
+            early = ts <= self.latest  # packets of the future are shown to no engine
+            if not early.all():
+                batch, ts = batch.filter(pa.array(early)), ts[early]
             windows.add(batch, ts)
             rows += len(ts)
+        windows.close_until(int(numbers["closed_before"]))
+        windows.late = int(numbers["late"])
+        for span, held in windows.open.items():
+            end = self.conclusions.last_end.get((windows.engine.name, span), 0)
+            for start in [start for start in held if start + windows.spans[span] <= end]:
+                del held[start]
         return rows
 
 

@@ -14,6 +14,8 @@ from andon.records.finding import Finding, timestamp
 from andon.store.journal_segment import Segment
 
 _HOUR = 3_600_000_000_000
+_MOST = 100  # notices of a kind, a source and an hour; what is more is one notice
+_MORE = "and more"
 _KINDS = {"gap": "capture-gap", "lost": "capture-gap", "shed": "load-shed", "damage": "input-damage"}
 
 
@@ -32,6 +34,8 @@ class Notices:
     def __init__(self) -> None:
         self._held: dict[str, _Notice] = {}
         self._changed: set[str] = set()
+        self._numbers: dict[tuple[str, str, int], int] = {}
+        self._forgotten = 0
 
     def take(self, segment: Segment) -> None:
         """The events of one segment."""
@@ -52,15 +56,35 @@ class Notices:
     def _add(self, kind: str, source: str, what: str, clock: int, event: Any) -> None:
         hour = clock // _HOUR * _HOUR
         key = json.dumps([kind, source, what, hour])
+        if key not in self._held:
+            self._forget(hour - 24 * _HOUR)
+            if self._number(kind, source, hour) >= _MOST:
+                key = json.dumps([kind, source, _MORE, hour])
         notice = self._held.setdefault(key, _Notice(first=clock))
         notice.times += 1
         notice.count += int(event.get("rows", event.get("places", 0)))
         notice.last = clock
         notice.detail = {k: v for k, v in event.items() if k not in ("type", "rows")}
         self._changed.add(key)
-        for old in [k for k in self._held if json.loads(k)[3] < hour - 24 * _HOUR]:
+
+    def _forget(self, before: int) -> None:
+        if before <= self._forgotten:
+            return
+        self._forgotten = before
+        for old in [key for key in self._held if json.loads(key)[3] < before and key not in self._changed]:
             del self._held[old]
-            self._changed.discard(old)
+        self._numbers = {}
+
+    def _number(self, kind: str, source: str, hour: int) -> int:
+        """How many there are of it; counted up, so that ten thousand bad files cost no more each than one."""
+        if not self._numbers:
+            for key in self._held:
+                known = json.loads(key)
+                of = (known[0], known[1], known[3])
+                self._numbers[of] = self._numbers.get(of, 0) + 1
+        of = (kind, source, hour)
+        self._numbers[of] = self._numbers.get(of, 0) + 1
+        return self._numbers[of] - 1
 
     def changed(self) -> tuple[Finding, ...]:
         """Findings that are new or have grown since ``stored`` was called."""

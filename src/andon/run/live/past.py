@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ class HeldRows:
 
 @dataclass
 class Past:
-    """``history`` is None where none is kept. ``still`` is held while rows are read, and by whoever moves rows from
-    journal to history: a row must not be read in both, or in neither."""
+    """``history`` is None where none is kept. ``still`` is held while rows are read, and by whoever drops segments
+    from the journal: a row must not be looked for in a file that is gone."""
 
     journal: Journal
     history: History | None
@@ -51,13 +52,24 @@ class Past:
         columns = tuple(dict.fromkeys(("ts", "dst", "vlan_tags", *columns)))
         done = 0
         if self.history is not None:
-            done = self.history.last_segment
-            for batch in self.history.read(start, end, columns):
+            done, stored = self._stored(self.history, start, end, columns)
+            for batch in stored:
                 yield from self._kept(batch, start, end)
         for segment in self.journal.segments():
             if done < segment.number <= through and segment.rows and _meets(segment, start, end):
                 for _, batch in segment.batches():
                     yield from self._kept(batch.select(list(columns)), start, end)
+
+    def _stored(
+        self, history: History, start: int, end: int, columns: tuple[str, ...]
+    ) -> tuple[int, Iterator[pa.RecordBatch]]:
+        """(last segment in the history, its rows), of one and the same version of it, whoever appends meanwhile."""
+        while True:
+            done = history.last_segment
+            batches = history.read(start, end, columns)
+            first = list(islice(batches, 1))  # now it has looked which files there are
+            if history.last_segment == done:
+                return done, chain(first, batches)
 
     def _kept(
         self, batch: pa.RecordBatch, start: int, end: int
@@ -72,16 +84,26 @@ class Past:
             yield 0, batch, ts
 
     def recount(self, findings: list[Finding], through: int) -> list[Finding]:
-        """The findings with their checks counted over what is held. Where the oldest packets of a finding's window
-        are gone, no expected count is given, and the evidence says so."""
+        """The findings, in their order, with their checks counted over what is held. Where the oldest packets of a
+        finding's window are gone, no expected count is given, and the evidence says so."""
+        wanting = [finding for finding in findings if _wants(finding)]
+        if not wanting:
+            return findings
         with self.still:
-            return self._recount(findings, through)
+            counted = {
+                id(before): after
+                for before, after in zip(*self._recount(wanting, through), strict=True)
+            }
+        return [counted.get(id(finding), finding) for finding in findings]
 
-    def _recount(self, findings: list[Finding], through: int) -> list[Finding]:
-        counted = []
+    def _recount(self, findings: list[Finding], through: int) -> tuple[list[Finding], list[Finding]]:
+        """(the findings by window, the same counted)."""
+        ordered: list[Finding] = []
+        counted: list[Finding] = []
         number, oldest = self.first_row()
         for window in dict.fromkeys(finding.window for finding in findings):
             mine = [finding for finding in findings if finding.window == window]
+            ordered += mine
             if number and (oldest is None or oldest > window[0]):
                 counted += [_uncounted(finding) for finding in mine]
                 continue
@@ -95,7 +117,12 @@ class Past:
                     yield item
 
             counted += recount_rows(mine, rows, [held], self.telescope)
-        return counted
+        return ordered, counted
+
+
+def _wants(finding: Finding) -> bool:
+    """Is there anything to count in it?"""
+    return "exact" in finding.attributes or any(item.check is not None for item in finding.evidence)
 
 
 def _meets(segment: Any, start: int, end: int) -> bool:

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from andon.run.live.past import Past
 from andon.store.casebook import Casebook
-from andon.store.errors import StoreFull, StoreLocked, StoreReadOnly
+from andon.run.live.trouble import Troubles, passes
+from andon.store.errors import StoreError
 
 _HOUR = 3600.0
-_PASSING = (StoreFull, StoreReadOnly, StoreLocked)
+_EXPIRE = 300.0  # seconds between two looks for what is too old: it lists the whole history
 
 
 @dataclass
@@ -29,9 +30,10 @@ class Upkeep:
     keep_bytes: int
     every: float  # seconds
     checkpointed: Callable[[], int]
-    trouble: str = ""
+    troubles: Troubles = field(default_factory=Troubles)
     appended: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
+    _expired: float = -1e9
 
     def run(self) -> None:
         """Until ``stopping`` is set; then once more."""
@@ -44,28 +46,35 @@ class Upkeep:
         self.once()
 
     def once(self) -> None:
-        """Bring the history up to the journal and drop what is no longer needed. Trouble is kept in ``trouble``."""
-        history = self.past.history
+        """Bring the history up to the journal and drop what is no longer needed. What passes is kept in ``troubles``
+        and tried again the next time."""
         try:
-            through = self.checkpointed()
-            if history is not None:
-                with self.past.still:
-                    self.appended += history.append(self.past.journal.segments(after=history.last_segment))
-                    self.past.journal.drop_through(min(through, history.last_segment))
-                oldest = self.now() - self.keep_ns
-                history.expire(before_ns=oldest, keep_bytes=self.keep_bytes or None)
-            else:
-                with self.past.still:
-                    self.past.journal.drop_through(through)
-            self.trouble = ""
-        except _PASSING as error:
-            self.trouble = str(error)
+            self._once()
+            self.troubles.say("history", "")
+        except StoreError as error:
+            self._trouble(error)
+
+    def _once(self) -> None:
+        history, journal = self.past.history, self.past.journal
+        through = self.checkpointed()
+        if history is not None:
+            self.appended += history.append(journal.segments(after=history.last_segment))
+            through = min(through, history.last_segment)
+        with self.past.still:
+            journal.drop_through(through)
+        if history is not None and time.monotonic() - self._expired >= max(_EXPIRE, self.every):
+            self._expired = time.monotonic()
+            history.expire(before_ns=self.now() - self.keep_ns, keep_bytes=self.keep_bytes or None)
 
     def _compact(self) -> None:
         try:
             if self.past.history is not None:
                 self.past.history.compact()
-            for path in self.casebook.forget(self.now() - 10 * self.keep_ns):
-                del path  # tables stay as long as findings do
-        except _PASSING as error:
-            self.trouble = str(error)
+            self.casebook.forget(self.now() - 10 * self.keep_ns)  # table files stay as long as findings do
+        except StoreError as error:
+            self._trouble(error)
+
+    def _trouble(self, error: StoreError) -> None:
+        if not passes(error):
+            raise error
+        self.troubles.say("history", str(error))
