@@ -48,6 +48,7 @@ class TtlEngine:
     uses: ClassVar = ()
     publishes: ClassVar = {"ttls": pa.schema([("ttl", pa.uint8()), ("packets", pa.int64())])}
     limit: ClassVar = 10_000
+    carries: ClassVar = Nothing
 
     def empty(self) -> Ttls:
         return Ttls()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from andon.records.columns import column
-from andon.records.contract import SECOND, Outcome, Window
+from andon.records.contract import SECOND, Nothing, Outcome, Window
 from andon.run.windows import MAX_OPEN, EngineWindows
 
 DAY = 86_400 * SECOND
@@ -40,6 +40,7 @@ class Collect:
     uses: ClassVar = ()
     publishes: ClassVar = {}
     limit: ClassVar = 1 << 30
+    carries: ClassVar = Nothing
 
     def empty(self) -> Rows:
         return Rows()

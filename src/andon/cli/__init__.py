@@ -11,7 +11,20 @@ import sys
 
 import typer
 
-from andon.cli import analyze, count, demo, doctor, fingerprints, match, simulate, translate
+from andon.cli import (
+    analyze,
+    count,
+    demo,
+    doctor,
+    findings,
+    fingerprints,
+    history,
+    match,
+    query,
+    run,
+    simulate,
+    translate,
+)
 
 app = typer.Typer(
     name="andon",
@@ -28,8 +41,14 @@ app.command("count")(count.command)
 app.command("match")(match.command)
 app.command("translate")(translate.command)
 app.command("doctor")(doctor.command)
+app.command("query")(query.command)
+app.command("run")(run.run_command)
+app.command("check-config")(run.check_command)
+app.command("status")(run.status_command)
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(fingerprints.app, name="fingerprints")
+app.add_typer(findings.app, name="findings")
+app.add_typer(history.app, name="history")
 
 
 @app.callback(invoke_without_command=True)

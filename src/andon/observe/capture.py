@@ -44,10 +44,13 @@ class Damage:
 
 
 class Capture:
-    """One pass over one capture; ``advance`` runs a kernel until it has a batch or the input has ended."""
+    """One pass over one capture; ``advance`` runs a kernel until it has a batch or the input has ended.
 
-    def __init__(self, source: Source) -> None:
+    ``eager``: what there is counts as a batch when the source has to be waited for."""
+
+    def __init__(self, source: Source, eager: bool = False) -> None:
         self.source = source
+        self.eager = eager
         self.state = np.zeros(F.STATE_SIZE, dtype=np.int64)
         self.skipped = np.zeros(len(reasons.NAMES), dtype=np.int64)
         self.unknown = np.zeros(65536, dtype=np.int64)
@@ -103,6 +106,8 @@ class Capture:
                 if self.source.last:
                     self._end()
                     return F.ENDED
+                if self.eager and self.state[F.ROW]:
+                    return F.NEED
                 self._next_window()
             elif status == F.HEADER_BLOCK:
                 if not self._header_block():

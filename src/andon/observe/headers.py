@@ -76,6 +76,8 @@ def _bytes(source: Source, pos: int, n: int) -> bytes:
 
 def file_header(source: Source) -> Section:
     """Read the header at the start of the input; raises ``NotACapture``."""
+    while source.length < 24 and not source.last:  # a pipe that has not said much yet
+        source.advance(0)
     head = _bytes(source, 0, 24)
     if not head:
         raise NotACapture(source.trouble or "the input is empty")

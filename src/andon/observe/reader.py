@@ -139,12 +139,14 @@ def read(
     path_or_stream: str | os.PathLike[str] | BinaryIO,
     columns: Sequence[str] | None = None,
     reuse: bool = False,
+    eager: bool = False,
 ) -> Reader:
     """Read a capture: pcap or pcapng, plain or gz/zst/lz4, from a path or a binary stream.
 
     Gives batches of up to 65,536 rows with the columns of ``andon.records.packet.SCHEMA`` (all, or those named
     in ``columns``, in that order). Asking for none but the thirteen core columns is about twice as fast.
     With ``reuse=True`` a batch is lent until the next one is asked for; otherwise it is the caller's.
+    With ``eager=True`` what a pipe holds is given at once rather than when a batch is full.
     A plain file is mapped into memory: it must not be cut short by others while it is read.
 
     Raises ``NotACapture`` when the bytes are no capture, ``OSError`` when the path cannot be read, ``KeyError``
@@ -158,4 +160,4 @@ def read(
     for name in names:
         if name not in packet.COLUMNS:
             raise KeyError(f"no column {name!r} in the packet record; it has: {', '.join(packet.COLUMNS)}")
-    return Reader(Capture(open_source(path_or_stream)), names, reuse)
+    return Reader(Capture(open_source(path_or_stream, eager), eager), names, reuse)

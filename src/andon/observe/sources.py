@@ -93,11 +93,14 @@ class MappedFile:
 
 
 class Chunks:
-    """Anything that can be read in order, through a buffer that carries its rest to the front."""
+    """Anything that can be read in order, through a buffer that carries its rest to the front.
 
-    def __init__(self, stream: Any, closing: Any = None) -> None:
+    ``eager``: one successful read is enough; else the buffer is filled before anything is given."""
+
+    def __init__(self, stream: Any, closing: Any = None, eager: bool = False) -> None:
         self._stream = stream
         self._closing = closing
+        self._eager = eager
         self._buffer = np.empty(CHUNK, dtype=np.uint8)
         self.address = int(self._buffer.ctypes.data)
         self.origin = 0
@@ -126,6 +129,8 @@ class Chunks:
                 n = 0
             self.last = n == 0
             self.length += n
+            if self._eager:
+                break
 
     def close(self) -> None:
         if self._closing is not None:
@@ -160,28 +165,28 @@ class _Rewound:
         return len(piece)
 
 
-def open_source(what: str | os.PathLike[str] | BinaryIO) -> Source:
-    """Open a path or a binary stream; compressed input is recognised by its first bytes.
+def open_source(what: str | os.PathLike[str] | BinaryIO, eager: bool = False) -> Source:
+    """Open a path or a binary stream; compressed input is recognised by its first bytes. ``eager``: see ``Chunks``.
 
     A stream is left open at the end, for it is the caller's. Raises OSError when a path cannot be opened.
     """
     if not isinstance(what, (str, os.PathLike)):
-        return _stream(_Rewound(what), None)
+        return _stream(_Rewound(what), None, eager)
     file = Path(what).open("rb", buffering=0)  # noqa: SIM115  the source closes it
     try:
         status = os.fstat(file.fileno())
         plain = stat.S_ISREG(status.st_mode) and status.st_size > 0
         if plain and not compression(os.pread(file.fileno(), 4, 0)):
             return MappedFile(file, status.st_size)
-        return _stream(_Rewound(file), file)
+        return _stream(_Rewound(file), file, eager)
     except BaseException:
         file.close()
         raise
 
 
-def _stream(rewound: _Rewound, closing: Any) -> Source:
+def _stream(rewound: _Rewound, closing: Any, eager: bool) -> Source:
     kind = compression(rewound.head)
-    return Chunks(decompressor(rewound, kind) if kind else rewound, closing)
+    return Chunks(decompressor(rewound, kind) if kind else rewound, closing, eager)
 
 
 def sniff(what: str | os.PathLike[str]) -> str:

@@ -40,12 +40,15 @@ def duration_ns(text: str) -> int:
 @dataclass(frozen=True)
 class Window:
     """How an engine cuts time. ``tile`` is the piece a summary is made for; each span is a whole number of
-    tiles, aligned to UTC; a span's summary is the merge of its tiles' summaries."""
+    tiles, aligned to UTC; a span's summary is the merge of its tiles' summaries. ``lateness``: live, a tile stays
+    open until the newest timestamp is so much past its end (files are given more, see ``run.feed``)."""
 
     tile: str = "1d"
     spans: tuple[str, ...] = ("1d",)
+    lateness: str = "5s"
 
     def __post_init__(self) -> None:
+        duration_ns(self.lateness)
         for span in self.spans:
             if duration_ns(span) % duration_ns(self.tile):
                 raise ValueError(f"span {span} is not a whole number of tiles of {self.tile}")
@@ -81,6 +84,16 @@ class Locator(Protocol):
 
 
 @dataclass(frozen=True)
+class Organisation:
+    """A registered owner of live addresses. ``prefixes``: CIDR, IPv4 and IPv6; ``sinks``: names of the outputs
+    that its alerts go to (``[[sink]]`` of the configuration)."""
+
+    name: str
+    prefixes: tuple[str, ...]
+    sinks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Site:
     """What the operator told us. Engines read it when they are made; they do no I/O of their own."""
 
@@ -89,6 +102,9 @@ class Site:
     # name -> (cidr, organisation): acknowledged scanners and the like
     rdns: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))  # uint32 address -> name
     locator: Locator | None = None
+    organisations: tuple[Organisation, ...] = ()
+    relations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    # name -> relation that one packet can show (tcp.seq == ip.dst): tools of the catalogue
     settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     # "ENGINE.NAME" -> value, for example "darknet.tools.false_alarms"
     hash_key: int = 0x9E3779B97F4A7C15  # keys the hashes of bounded tables; same key, same sample
@@ -111,7 +127,8 @@ class Context(Generic[C]):
 
     ``tables`` is keyed ``"ENGINE:TABLE"``, e.g. ``"darknet.census:telescope"``; times are ns since 1970 UTC,
     ``end`` exclusive. ``partial`` says the input ended inside the span. ``gap`` is the number of empty spans
-    just before this one."""
+    just before this one. A need written ``"ENGINE:TABLE@last"`` is under that name the table of the newest span of
+    that engine that ended by this one's start."""
 
     span: str
     start: int
@@ -125,11 +142,13 @@ class Context(Generic[C]):
 class Outcome(Generic[C]):
     """What a conclusion gives. A finding's checks name a ``relation``; the runner counts it exactly in a
     second read of the span and fills in what the check should give, so an engine never states a count that
-    was not counted."""
+    was not counted. ``wake_at`` (ns): the engine wants to conclude again when that time has passed, even if no
+    packet comes: the first span that ends after it is then concluded empty."""
 
     findings: tuple[Finding, ...] = ()
     tables: Mapping[str, pa.Table] = field(default_factory=lambda: MappingProxyType({}))
     carry: C | None = None
+    wake_at: int | None = None
 
 
 class Engine(Protocol[S, C]):
@@ -141,10 +160,11 @@ class Engine(Protocol[S, C]):
     reads: ClassVar[tuple[str, ...]]  # kinds of record; ("packet",) so far
     columns: ClassVar[tuple[str, ...]]  # columns of that record; () = nothing is read, only `needs`
     window: ClassVar[Window]
-    needs: ClassVar[tuple[str, ...]]  # "ENGINE:TABLE" of the same span
+    needs: ClassVar[tuple[str, ...]]  # "ENGINE:TABLE" of the same span, "ENGINE:TABLE@last" of one before
     uses: ClassVar[tuple[str, ...]]  # names of the Site fields and settings that matter
     publishes: ClassVar[Mapping[str, pa.Schema]]
     limit: ClassVar[int]  # largest summary, in bytes
+    carries: ClassVar[type[State]]  # class of the carry; Nothing if it remembers nothing
 
     def empty(self) -> S: ...
     def summarise(self, batch: pa.RecordBatch, into: S) -> S: ...

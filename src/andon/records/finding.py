@@ -31,6 +31,7 @@ KINDS: Mapping[str, str] = {
     "input-damage": "low",
     "load-shed": "medium",
     "capture-gap": "medium",
+    "own-host-alert": "medium",
 }
 
 
@@ -100,12 +101,27 @@ def _digest(*parts: object) -> str:
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
+def series_of(engine: str, *parts: str) -> str:
+    """The ``series`` of an engine's findings about a subject (type, value)."""
+    return _digest(engine, *parts)
+
+
+def fingerprint_name(relation: str) -> str:
+    """The name of a fingerprint that ``darknet.fingerprint`` found, as ``andon fingerprints`` shows it.
+
+    >>> fingerprint_name("tcp.seq == ip.dst")
+    'fp-dac33e68'
+    """
+    return f"fp-{series_of('darknet.fingerprint', 'fingerprint', relation)[:8]}"
+
+
 @dataclass(frozen=True)
 class Finding:
     """One claim. Times are ns since 1970 UTC; ``window`` is (start, end), end exclusive.
 
     ``entities`` holds all entities, most packets first; the JSON form carries the first hundred, all of them
     go to ``entities.parquet``. ``confidence`` is a probability; ``calibration`` says how it was come by.
+    ``aspect`` tells apart series of one subject (an alert's deduplication key); it is hashed, not shown.
 
     Raises ValueError for a kind, severity or confidence that is not in the tables above.
     """
@@ -128,6 +144,7 @@ class Finding:
     severity: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     revision: int = 1
+    aspect: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -141,8 +158,8 @@ class Finding:
 
     @property
     def series(self) -> str:
-        """The same thing over time: hash of engine and subject."""
-        return _digest(self.engine, *self.subject)
+        """The same thing over time: hash of engine, subject and aspect, if there is one."""
+        return series_of(self.engine, *self.subject, *((self.aspect,) if self.aspect else ()))
 
     @property
     def id(self) -> str:

@@ -16,12 +16,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from andon.records.contract import Context, Site
+from andon.records.contract import Site
 from andon.records.finding import SEVERITIES, Evidence, Finding
+from andon.run.conclusions import Concluded, Conclusions, outcome_tables
 from andon.run.engines import AnyEngine, load_engines
 from andon.run.feed import Feed, FileReport, Telescope
 from andon.run.recount import recount
-from andon.run.windows import EngineWindows
 
 _DAY = 86_400_000_000_000
 
@@ -61,7 +61,13 @@ def analyze(
     engines = load_engines(site) if engines is None else list(engines)
     telescope = Telescope(site.telescope) if site.telescope else None
     result = Analysis()
-    conclusions = _Conclusions(engines, result)
+
+    def told(concluded: Concluded) -> None:
+        result.findings += concluded.outcome.findings
+        for name, table in outcome_tables(concluded).items():
+            result.tables.setdefault(name, []).append(table)
+
+    conclusions = Conclusions(engines, told)
     columns = tuple(dict.fromkeys(name for engine in engines for name in engine.columns))
     feed = Feed(paths, columns, telescope, cut=_DAY)
     with ThreadPoolExecutor(threads or min(len(engines), os.cpu_count() or 1)) as pool:
@@ -93,53 +99,6 @@ def analyze(
     result.findings += _damage(feed.reports, result.late)
     result.findings.sort(key=lambda f: (f.window, -SEVERITIES.index(f.severity), f.engine, -f.count))
     return result
-
-
-class _Conclusions:
-    """Closes spans in time order and lets the engines conclude them, each after those it needs."""
-
-    def __init__(self, engines: Sequence[AnyEngine], result: Analysis) -> None:
-        self.windows = [EngineWindows(engine) for engine in engines]
-        self.result = result
-        self.carries: dict[tuple[str, str], Any] = {}
-        self.last_end: dict[tuple[str, str], int] = {}
-
-    def until(self, watermark: int | None) -> None:
-        for windows in self.windows:
-            windows.close_until(watermark)
-        closed: dict[tuple[int, int, str], dict[str, Any]] = {}
-        for windows in self.windows:
-            for span, start, end, summary in windows.take_closed(watermark):
-                closed.setdefault((end, start, span), {})[windows.engine.name] = summary
-        for end, start, span in sorted(closed):
-            self._conclude(span, start, end, closed[(end, start, span)], partial=watermark is None)
-
-    def _conclude(self, span: str, start: int, end: int, summaries: dict[str, Any], partial: bool) -> None:
-        tables: dict[str, pa.Table] = {}
-        for windows in self.windows:
-            engine = windows.engine
-            if span not in windows.spans or not (engine.name in summaries or not engine.columns):
-                continue
-            key = (engine.name, span)
-            before = self.last_end.get(key)
-            context: Context[Any] = Context(
-                span=span,
-                start=start,
-                end=end,
-                partial=partial,
-                gap=0 if before is None else (start - before) // (end - start),
-                tables={name: tables[name] for name in engine.needs if name in tables},
-            )
-            summary = summaries.get(engine.name)
-            outcome = engine.conclude(
-                engine.empty() if summary is None else summary, self.carries.get(key), context
-            )
-            self.carries[key] = outcome.carry
-            self.last_end[key] = end
-            self.result.findings += outcome.findings
-            for name, table in outcome.tables.items():
-                tables[f"{engine.name}:{name}"] = table
-                self.result.tables.setdefault(f"{engine.name}:{name}", []).append(table)
 
 
 def _damage(reports: Sequence[FileReport], late: int) -> list[Finding]:

@@ -69,6 +69,10 @@ def check_engine(
     _same(_outcome_digest(outcome), _outcome_digest(again), "conclude twice from equal summaries")
     _tables_as_published(engine, outcome)
     if outcome.carry is not None:
+        if type(outcome.carry) is not engine.carries:
+            raise ContractBroken(
+                f"{engine.name}: its carry is no {engine.carries.__name__}, as `carries` says"
+            )
         carry = type(outcome.carry).from_bytes(outcome.carry.to_bytes())
         _same(_digest(outcome.carry), _digest(carry), "carry to bytes and back")
         engine.conclude(whole, carry, context)

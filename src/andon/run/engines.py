@@ -21,6 +21,7 @@ BUILT_IN = (
     "andon.detect.darknet.fingerprint",
     "andon.detect.darknet.backscatter",
     "andon.detect.darknet.purpose",
+    "andon.detect.darknet.daedalus",
 )
 
 
@@ -31,10 +32,12 @@ class EngineError(RuntimeError):
 def load_engines(site: Site, names: Sequence[str] | None = None) -> list[AnyEngine]:
     """Our engines and installed third-party ones, each after those whose tables it needs.
 
-    ``names`` picks some of them by ``Engine.name`` together with what they need. Raises EngineError.
+    ``names`` picks some of them by ``Engine.name`` together with what they need. An engine that has nothing to do at
+    this site is None and left out. Raises EngineError.
     """
-    engines: list[AnyEngine] = [import_module(module).engine(site) for module in BUILT_IN]
-    engines += [entry.load()(site) for entry in entry_points(group="andon.engines")]
+    makers = [import_module(module).engine for module in BUILT_IN]
+    makers += [entry.load() for entry in entry_points(group="andon.engines")]
+    engines: list[AnyEngine] = [engine for engine in (make(site) for make in makers) if engine is not None]
     return in_order(engines if names is None else choose(engines, names))
 
 
@@ -50,7 +53,7 @@ def choose(engines: Sequence[AnyEngine], names: Sequence[str]) -> list[AnyEngine
         name = queue.pop()
         if name not in wanted and name in by_name:
             wanted.add(name)
-            queue += [need.split(":")[0] for need in by_name[name].needs]
+            queue += [need.split(":")[0] for need in by_name[name].needs if not need.endswith("@last")]
     return [engine for engine in engines if engine.name in wanted]
 
 
@@ -59,16 +62,22 @@ def in_order(engines: Iterable[AnyEngine]) -> list[AnyEngine]:
     waiting = list(engines)
     published = {f"{engine.name}:{table}" for engine in waiting for table in engine.publishes}
     for engine in waiting:
-        missing = [need for need in engine.needs if need not in published]
+        # A table of an earlier span may be missing, as it is in the first span.
+        missing = [need for need in engine.needs if not need.endswith("@last") and need not in published]
         if missing:
             raise EngineError(f"engine {engine.name} needs {', '.join(missing)}, which no engine publishes")
     done: set[str] = set()
     ordered: list[AnyEngine] = []
     while waiting:
-        ready = next((e for e in waiting if all(need.split(":")[0] in done for need in e.needs)), None)
+        ready = next((engine for engine in waiting if _now(engine) <= done), None)
         if ready is None:
             raise EngineError(f"engines need one another in a circle: {', '.join(e.name for e in waiting)}")
         waiting.remove(ready)
         done.add(ready.name)
         ordered.append(ready)
     return ordered
+
+
+def _now(engine: AnyEngine) -> set[str]:
+    """Names of the engines whose tables of the same span it needs."""
+    return {need.split(":")[0] for need in engine.needs if not need.endswith("@last")}

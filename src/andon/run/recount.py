@@ -10,9 +10,9 @@ relation has a session key is answered with its number of sessions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -61,13 +61,42 @@ class _Group:
     bundle: Bundle
 
 
+class Input(Protocol):
+    """Something rows were read from."""
+
+    path: str
+    vlan_depth: int
+
+
+# Given the columns that are looked at, batches as (number of the input, batch, times in ns).
+Rows = Callable[[tuple[str, ...]], Iterable[tuple[int, Any, np.ndarray]]]
+
+
 def recount(
     findings: Sequence[Finding], paths: Sequence[str], telescope: Telescope | None, progress: Any = None
 ) -> list[Finding]:
-    """The findings with every check translated and counted.
+    """The findings with every check translated and counted in capture files."""
+    reports: list[Input] = []
 
-    A check whose relation the tool cannot express keeps an empty ``expression``; its ``expected`` is still
-    exact. Only findings that ask for exact figures get another ``count``, ``first_seen`` and ``last_seen``."""
+    def rows(columns: tuple[str, ...]) -> Iterator[tuple[int, Any, np.ndarray]]:
+        feed = Feed(paths, columns, telescope)
+        reports.extend(feed.reports)
+        for number, batch, ts, _ in feed:
+            if progress is not None:
+                progress(batch.num_rows)
+            yield number, batch, ts
+
+    return recount_rows(findings, rows, reports, telescope)
+
+
+def recount_rows(
+    findings: Sequence[Finding], rows: Rows, inputs: Sequence[Input], telescope: Telescope | None
+) -> list[Finding]:
+    """The findings with every check translated and counted in rows from anywhere.
+
+    ``inputs`` are looked at when ``rows`` has ended. A check whose relation the tool cannot express keeps an empty
+    ``expression``; its ``expected`` is still exact. Only findings that ask for exact figures get another ``count``,
+    ``first_seen`` and ``last_seen``."""
     wanted: dict[tuple[str, tuple[int, int]], _Wanted] = {}
     for finding in findings:
         for item in finding.evidence:
@@ -83,16 +112,12 @@ def recount(
     fields |= {name for item in keyed if item.sessions is not None for name in item.sessions.columns}
     if any(item.exact is not None for item in wanted.values()):
         fields |= {"src", "dst_port"}
-    feed = Feed(paths, tuple(name for name in SCHEMA.names if name in fields), telescope)
-    for number, batch, ts, _ in feed:
-        if progress is not None:
-            progress(batch.num_rows)
+    for number, batch, ts in rows(tuple(name for name in SCHEMA.names if name in fields)):
         for group in groups:
             _count(group, number, batch, ts)
         for session in keyed:
             _count_sessions(session, number, batch, ts)
-    reports = feed.reports
-    return [_filled(finding, wanted, reports, telescope) for finding in findings]
+    return [_filled(finding, wanted, inputs, telescope) for finding in findings]
 
 
 def _asks(finding: Finding) -> str:

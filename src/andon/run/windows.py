@@ -7,7 +7,7 @@ oldest is closed early.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,20 @@ class EngineWindows:
         self.open: dict[str, dict[int, Any]] = {span: {} for span in self.spans}
         self.closed_before = np.iinfo(np.int64).min  # start of the first tile that is not closed
         self.late = 0
+
+    def add_live(self, batch: pa.RecordBatch, ts: np.ndarray, before: np.ndarray, lateness: int) -> None:
+        """As ``add``; ``before`` (int64 ns) is the watermark before each row. A row for a tile that this watermark,
+        less the lateness, has passed is late, however the rows were cut into batches."""
+        if not len(ts):
+            return
+        reached = np.maximum(before, np.iinfo(np.int64).min // 2) - lateness
+        if int(ts.min()) < int(reached.max()) // self.tile * self.tile:
+            late = ts < reached // self.tile * self.tile
+            count = int(late.sum())
+            if count:
+                self.late += count
+                batch, ts = batch.filter(pa.array(~late)), ts[~late]
+        self.add(batch, ts)
 
     def add(self, batch: pa.RecordBatch, ts: np.ndarray) -> None:
         """Summarise a batch; ``ts`` are its times in ns."""
@@ -94,3 +108,21 @@ class EngineWindows:
         ]
         for end, _, span, start in sorted(ready):
             yield span, start, end, self.open[span].pop(start)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """(numbers, summaries by name) from which ``restore`` makes the same windows again."""
+        states = {f"tile/{start}": summary.to_bytes() for start, summary in sorted(self.tiles.items())}
+        for span, held in self.open.items():
+            states |= {f"{span}/{start}": summary.to_bytes() for start, summary in sorted(held.items())}
+        return {"closed_before": int(self.closed_before), "late": self.late}, states
+
+    def restore(self, numbers: dict[str, Any], states: Mapping[str, bytes]) -> None:
+        """Take over what ``state`` gave. Raises ValueError for a state that is not one."""
+        kind = type(self.engine.empty())
+        self.closed_before, self.late = int(numbers["closed_before"]), int(numbers["late"])
+        for name, data in states.items():
+            place, _, start = name.partition("/")
+            if place == "tile":
+                self.tiles[int(start)] = kind.from_bytes(data)
+            elif place in self.open:
+                self.open[place][int(start)] = kind.from_bytes(data)

@@ -26,7 +26,7 @@ from andon.detect.darknet.backscatter.tables import SET_ASIDE, VICTIMS, aside_ta
 from andon.detect.darknet.backscatter.targets import Flood, Reflection, find_floods, find_reflections
 from andon.detect.darknet.backscatter.thresholds import SETTINGS, thresholds
 from andon.detect.darknet.backscatter.victims import Answers, answers_by_source, doubts
-from andon.records.contract import Context, Nothing, Outcome, Site, Window
+from andon.records.contract import Context, Nothing, Outcome, Site, State, Window
 from andon.records.finding import Finding
 
 _TELESCOPE = "darknet.census:telescope"
@@ -50,6 +50,7 @@ class Backscatter:
         {"victims": VICTIMS, "set_aside": SET_ASIDE}
     )
     limit: ClassVar[int] = LIMIT
+    carries: ClassVar[type[State]] = Nothing
 
     def __init__(self, site: Site) -> None:
         self._site = site

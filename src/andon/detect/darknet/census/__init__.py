@@ -25,7 +25,7 @@ from andon.detect.darknet.census.prefixes import TELESCOPE, observed
 from andon.detect.darknet.census.report import finding
 from andon.detect.darknet.census.summary import SMALLEST_LIMIT, Census
 from andon.detect.darknet.census.units import split
-from andon.records.contract import Context, Nothing, Outcome, Site, Window
+from andon.records.contract import Context, Nothing, Outcome, Site, State, Window
 
 _TIME = pa.timestamp("ns", tz="UTC")
 _COUNTS: list[pa.Field[Any]] = [
@@ -78,6 +78,7 @@ class CensusEngine:
         {"telescope": TELESCOPE, "slots": SLOTS, "ports": PORTS, "sources": SOURCES}
     )
     limit: ClassVar[int] = 64 << 20
+    carries: ClassVar[type[State]] = Nothing
 
     def __init__(self, site: Site) -> None:
         self._site = site

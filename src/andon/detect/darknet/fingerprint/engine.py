@@ -22,7 +22,7 @@ from andon.detect.darknet.fingerprint.sample import Family, Sample
 from andon.detect.darknet.fingerprint.summary import LIMIT, FingerprintSummary
 from andon.detect.darknet.fingerprint.tables import COVERAGE, FAMILIES, SOURCES
 from andon.records.columns import column
-from andon.records.contract import Context, Outcome, Site, Window
+from andon.records.contract import Context, Outcome, Site, State, Window
 
 _COLUMNS = (
     "ts",
@@ -119,6 +119,7 @@ class FingerprintEngine:
         {"families": FAMILIES, "sources": SOURCES, "orders": ORDERS, "coverage": COVERAGE}
     )
     limit: ClassVar[int] = LIMIT
+    carries: ClassVar[type[State]] = Families
 
     def __init__(
         self, site: Site, search: Search = by_algebra, orders: SearchOrders = order_families

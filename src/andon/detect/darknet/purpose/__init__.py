@@ -28,7 +28,7 @@ from andon.detect.darknet.purpose.profile import Sources, ones, sources
 from andon.detect.darknet.purpose.report import SOURCES, findings, table
 from andon.detect.darknet.purpose.strangers import in_step
 from andon.detect.darknet.purpose.summary import READ, Profiles
-from andon.records.contract import Context, Outcome, Site, Window
+from andon.records.contract import Context, Outcome, Site, State, Window
 
 _SECOND = 1_000_000_000
 _DAY = 86_400
@@ -62,6 +62,7 @@ class PurposeEngine:
     )
     publishes: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"sources": SOURCES})
     limit: ClassVar[int] = 80 << 20
+    carries: ClassVar[type[State]] = Memory
 
     def __init__(self, site: Site) -> None:
         self._site = site

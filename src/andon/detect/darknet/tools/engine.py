@@ -17,7 +17,7 @@ from andon.detect.darknet.tools.sample import Sample, value_code
 from andon.detect.darknet.tools.sessions import judge_session
 from andon.detect.darknet.tools.summary import LIMIT, ToolsSummary
 from andon.records.columns import column
-from andon.records.contract import Context, Nothing, Outcome, Site, Window
+from andon.records.contract import Context, Nothing, Outcome, Site, State, Window
 from andon.records.expression import evaluate_many
 
 _COLUMNS = (
@@ -60,6 +60,7 @@ class ToolsEngine:
     )
     publishes: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"sources": SOURCES})
     limit: ClassVar[int] = LIMIT
+    carries: ClassVar[type[State]] = Nothing
 
     def __init__(self, site: Site, catalogue: Catalogue | None = None) -> None:
         self.catalogue = catalogue or load()

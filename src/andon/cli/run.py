@@ -1,0 +1,155 @@
+"""``andon run``, ``andon check-config``, ``andon status``: the live runner."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from andon.cli.terminal import Format, fail, note
+
+if TYPE_CHECKING:
+    from andon.run.live.config import Config
+
+_CONFIG = typer.Option(Path("andon.toml"), "--config", "-c", help="The configuration.")
+
+
+def run_command(
+    config: Path = _CONFIG,
+    once: bool = typer.Option(False, "--once", help="Stop when every folder has been read."),
+    log: str = typer.Option("text", "--log", help="text, or json: one object a line, on standard error."),
+) -> None:
+    """Watch sources without end: journal, engines, findings, alerts, history.
+
+    Stops cleanly on SIGTERM and Ctrl-C; killed in any other way it loses nothing and goes on at the next start.
+
+    Example: andon run --config andon.toml
+    """
+    import signal
+
+    from andon.observe.live.source import SourceError
+    from andon.run.engines import EngineError
+    from andon.run.live.service import Service
+    from andon.store.errors import StoreError
+
+    if log not in ("text", "json"):
+        fail(f"--log {log!r}: text or json", 2)
+    settings = _loaded(config)
+    try:
+        service = Service(settings, _logger(log), config.resolve().parent, once)
+    except (EngineError, ValueError, SourceError) as error:
+        fail(str(error), 2)
+    except (StoreError, OSError) as error:
+        fail(str(error), 1)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop())
+    try:
+        service.run()
+    except (StoreError, SourceError, OSError, ValueError) as error:
+        fail(str(error), 1)
+
+
+def check_command(config: Path = typer.Argument(Path("andon.toml"), help="The configuration.")) -> None:
+    """Check a configuration without starting anything: each mistake with its line.
+
+    Example: andon check-config andon.toml
+    """
+    from andon.run.engines import EngineError
+    from andon.run.live.service import engines_of, site_of
+    from andon.share.outbox import make_sink
+
+    settings = _loaded(config)
+    try:
+        site, remarks = site_of(settings)
+        engines = engines_of(settings, site)
+        for table in settings.sink:
+            make_sink(table, config.resolve().parent)
+    except (EngineError, ValueError, OSError) as error:
+        fail(f"{config}: {error}", 2)
+    for remark in remarks:
+        note(f"andon: {remark}")
+    print(
+        f"{config}: good. {len(settings.source)} source(s), {len(settings.organisation)} organisation(s), "
+        f"{len(settings.sink)} sink(s); engines: {', '.join(engine.name for engine in engines)}"
+    )
+
+
+def status_command(
+    store: Path = typer.Option(Path(), "--store", help="The store's folder; else the one of --config."),
+    config: Path = _CONFIG,
+    format: Format = typer.Option(Format.table, "--format", help="table, or json."),
+) -> None:
+    """Say how a running Andon does. Exit code 1 if none runs on that store.
+
+    Example: andon status --store /var/lib/andon
+    """
+    from andon.run.live.status import read_status
+
+    folder = store if store != Path() else _loaded(config).store.path
+    status = read_status(folder)
+    if status is None:
+        fail(f"no Andon has run on {folder} yet", 1)
+    if format is Format.json:
+        print(json.dumps(status))
+    else:
+        _show(status)
+    if not status["alive"] or status["state"] != "running":
+        raise typer.Exit(1)
+
+
+def _loaded(path: Path) -> Config:
+    from andon.run.live.config import ConfigError, load
+
+    try:
+        return load(path)
+    except ConfigError as error:
+        fail(str(error), 2)
+    except OSError as error:
+        fail(f"{path}: {error.strerror}; docs/live.md has an example to start from", 2)
+
+
+def _logger(kind: str) -> Any:
+    import logging
+    import sys
+
+    import structlog
+
+    renderer: Any = structlog.processors.JSONRenderer()
+    if kind == "text":
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logger = structlog.get_logger()
+
+    def log(event: str, values: dict[str, Any]) -> None:
+        logger.info(event, **values)
+
+    return log
+
+
+def _show(status: dict[str, Any]) -> None:
+    gone = not status["alive"] and status["state"] in ("starting", "running")
+    state = "killed, or its machine went down" if gone else status["state"]
+    lag = "-" if status["lag"] is None else f"{status['lag']:.1f} s"
+    print(f"state     {state}, pid {status['pid']}, since {status['started']}")
+    print(f"packets   {status['received']:,} received, {status['journaled']:,} in the journal")
+    print(f"engines   {status['backlog']:,} packets behind, lag {lag}, {status['findings']:,} findings")
+    if status["shed"] or status["lost"]:
+        print(f"left out  {status['shed']:,} shed, {status['lost']:,} lost")
+    for name, rows in status["sources"].items():
+        print(f"source    {name}: {rows:,} packets")
+    for name, (take, conclude) in status["engines"].items():
+        print(f"engine    {name}: {take:.1f} CPU s taking in, {conclude:.1f} concluding")
+    for name, states in status["outbox"].items():
+        print(f"sink      {name}: " + ", ".join(f"{count:,} {state}" for state, count in states.items()))
+    for text in status["trouble"]:
+        print(f"trouble   {text}")

@@ -1,0 +1,341 @@
+"""What the engines make of the journal, segment by segment, and how that is kept.
+
+A ledger is a function of the journal: it stands at a segment, and what it knows there (open summaries, carries,
+watermark, notices) is saved at a checkpoint, so a restart loads the last one and goes through the later segments
+again. Conclusions that are in the casebook already are drawn again, for the carry, and not stored again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from andon.records.columns import column
+from andon.records.contract import Site
+from andon.records.finding import SEVERITIES, Finding
+from andon.run.conclusions import Concluded, Conclusions, outcome_tables
+from andon.run.engines import AnyEngine
+from andon.run.feed import Telescope
+from andon.run.live.notices import Notices
+from andon.run.live.past import Past
+from andon.run.live.tables import SpanTables
+from andon.run.live.watermark import AHEAD, Watermark
+from andon.run.settings import digest_of
+from andon.store.casebook import Casebook, Checkpoint, Conclusion, Message
+from andon.store.casebook.files import StateFiles
+from andon.run.live.trouble import passes
+from andon.store.errors import StoreError
+from andon.store.journal_segment import Segment
+
+Messages = Callable[[Finding], Sequence[Message]]
+
+
+@dataclass
+class Spent:
+    """CPU seconds of an engine: of taking rows in, and of concluding."""
+
+    summarise: float = 0.0
+    conclude: float = 0.0
+
+
+@dataclass
+class Ledger:
+    """``messages`` says what a finding gives to deliver. One thread drives it: ``restore`` first, then ``take`` every
+    later segment in order, ``checkpoint`` now and then."""
+
+    engines: Sequence[AnyEngine]
+    site: Site
+    sources: Sequence[str]
+    casebook: Casebook
+    states: StateFiles
+    tables: SpanTables
+    past: Past
+    messages: Messages
+    threads: int = 1
+    wait_for_room: Callable[[str], bool] = lambda why: False
+    segment: int = 0
+    rows: int = 0
+    by_severity: dict[str, int] = field(default_factory=dict)  # findings stored since the start
+    latest: int = 0  # ns: newest time of a packet
+    spent: dict[str, Spent] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.telescope = Telescope(self.site.telescope) if self.site.telescope else None
+        self.watermark = Watermark(self.sources)
+        self.notices = Notices()
+        self.spent = {engine.name: Spent() for engine in self.engines}
+        self.conclusions = Conclusions(self.engines, self._told, live=True)
+        self._pool = ThreadPoolExecutor(self.threads)
+        self._stored: dict[tuple[str, str], int] = {}
+        self._waiting: list[Concluded] = []
+        self._late: dict[str, int] = {}
+        self._clock = 0
+
+    @property
+    def findings(self) -> int:
+        """How many were stored since the start."""
+        return sum(self.by_severity.values())
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+
+    # Going on
+
+    def take(self, segment: Segment) -> None:
+        """Show a segment's rows to the engines, and conclude what is over."""
+        if segment.number != self.segment + 1 and self.segment:
+            raise ValueError(f"segment {segment.number} after {self.segment}: the journal has a hole")
+        self._clock = segment.clock
+        for source, batch in segment.batches():
+            self._rows(source, batch, segment.clock)
+        self.notices.take(segment)
+        for event in segment.events:
+            if event.get("type") == "heartbeat":
+                self.watermark.heartbeat(str(event["source"]), int(event["time"]))
+            elif event.get("type") in ("finished", "idle"):
+                self.watermark.finish(str(event["source"]))
+        self.segment = segment.number
+        self.rows = segment.end_row
+        low = self.watermark.low
+        if low is not None:
+            self.conclusions.until(low)
+            if self._waiting:
+                self._keep()
+        self._count_late()
+
+    def _rows(self, source: str, batch: pa.RecordBatch, clock: int) -> None:
+        if self.telescope is not None:
+            batch = self.telescope.keep(batch)
+        ts = column(batch, "ts")
+        if not len(ts):
+            return
+        if int(ts.max()) > clock + AHEAD:
+            early = ts > clock + AHEAD
+            self.notices.ahead(source, int(early.sum()), clock)
+            batch, ts = batch.filter(pa.array(~early)), ts[~early]
+            if not len(ts):
+                return
+        self.latest = max(self.latest, int(ts.max()))
+        before = self.watermark.rows(source, ts)
+        tasks = [
+            self._pool.submit(self._summarise, windows, batch, ts, before)
+            for windows in self.conclusions.windows
+            if windows.engine.columns
+        ]
+        for task in tasks:
+            task.result()
+
+    def _summarise(self, windows: Any, batch: pa.RecordBatch, ts: np.ndarray, before: np.ndarray) -> None:
+        begin = time.thread_time()
+        windows.add_live(batch, ts, before, self.conclusions.lateness[windows.engine.name])
+        self.spent[windows.engine.name].summarise += time.thread_time() - begin
+
+    def _count_late(self) -> None:
+        for windows in self.conclusions.windows:
+            name = windows.engine.name
+            before = self._late.get(name, 0)
+            if windows.late > before:
+                self.notices.late(name, windows.late - before, self._clock)
+            self._late[name] = windows.late
+
+    def _told(self, concluded: Concluded) -> None:
+        self.spent[concluded.engine.name].conclude += concluded.cpu_seconds
+        stored = self._stored.get((concluded.engine.name, concluded.span))
+        if stored is not None and concluded.end <= stored:
+            return
+        if concluded.outcome.findings or concluded.outcome.tables:
+            self._waiting.append(concluded)
+
+    def _keep(self) -> None:
+        """Store the conclusions that were just drawn, all in one transaction; a full disk is waited for."""
+        waiting, self._waiting = self._waiting, []
+        findings = [finding for one in waiting for finding in one.outcome.findings]
+        counted = self.past.recount(findings, self.segment)
+        waited = False
+        while True:
+            try:
+                self._store(waiting, iter(counted))
+                break
+            except StoreError as error:
+                if not passes(error) or not self.wait_for_room(str(error)):
+                    raise
+                waited = True
+        if waited:
+            self.wait_for_room("")
+        for one in counted:
+            self.by_severity[one.severity] = self.by_severity.get(one.severity, 0) + 1
+
+    def _store(self, waiting: Sequence[Concluded], counted: Iterator[Finding]) -> None:
+        stored = []
+        for one in waiting:
+            mine = tuple(next(counted) for _ in one.outcome.findings)
+            stored.append(
+                Conclusion(
+                    one.engine.name, one.engine.version, one.span, one.start, one.end, self.segment,
+                    findings=mine,
+                    tables=self.tables.write(one.span, one.start, outcome_tables(one), mine, one.engine.name),
+                    messages=tuple(message for finding in mine for message in self.messages(finding)),
+                    clock=self._clock,
+                )
+            )  # fmt: skip
+        self.casebook.conclude_all(stored)
+
+    # Stopping and starting again
+
+    def checkpoint(self, clock: int) -> float:
+        """Save where the ledger stands; gives the CPU seconds that it took."""
+        begin = time.thread_time()
+        digests: dict[str, str] = {}
+        about: dict[str, Any] = {
+            "segment": self.segment,
+            "watermark": self.watermark.state(),
+            "rows": self.rows,
+            "latest": self.latest,
+            "late": self._late,
+            "engines": {},
+        }
+        for windows in self.conclusions.windows:
+            engine = windows.engine
+            numbers, states = windows.state()
+            for name, data in states.items():
+                digests[f"{engine.name}/{name}"] = self.states.put(data)
+            carried = {}
+            for (name, span), carry in self.conclusions.carries.items():
+                if name == engine.name and carry is not None:
+                    digests[f"{name}/carry/{span}"] = self.states.put(carry.to_bytes())
+                    carried[span] = True
+            about["engines"][engine.name] = {
+                "version": engine.version,
+                "settings": digest_of(self.site, engine),
+                "windows": numbers,
+                "last_end": {s: end for (n, s), end in self.conclusions.last_end.items() if n == engine.name},
+                "wake": {s: at for (n, s), at in self.conclusions.wake.items() if n == engine.name},
+            }
+        findings = self.notices.changed()
+        about["notices"] = self.notices.state()
+        for name, table in self.conclusions.newest.items():
+            digests[f"last/{name}"] = self.states.put(_table_bytes(table))
+        digests["ledger"] = self.states.put(json.dumps(about, sort_keys=True).encode())
+        self.casebook.checkpoint(
+            Checkpoint(
+                self.segment, digests, clock, findings,
+                tuple(message for finding in findings for message in self.messages(finding)),
+            )
+        )  # fmt: skip
+        self.notices.stored()
+        self.states.sweep(self.casebook.state_digests())
+        return time.thread_time() - begin
+
+    def restore(self) -> list[str]:
+        """Load the last checkpoint; gives what could not be kept, in words."""
+        for windows in self.conclusions.windows:
+            for span in windows.spans:
+                end = self.casebook.concluded(windows.engine.name, span)
+                if end is not None:
+                    self._stored[(windows.engine.name, span)] = end
+        point = self.casebook.last_checkpoint()
+        if point is None:
+            return []
+        about = json.loads(self.states.get(point.states["ledger"]))
+        self.segment, self.rows, self.latest = about["segment"], about["rows"], about["latest"]
+        self.watermark.restore(about["watermark"])
+        self.notices.restore(about["notices"])
+        self._late = dict(about["late"])
+        lost = []
+        for windows in self.conclusions.windows:
+            held = about["engines"].get(windows.engine.name)
+            if held is None:
+                continue
+            lost += self._restore_engine(windows, held, point.states)
+        for name, digest in point.states.items():
+            if name.startswith("last/"):
+                self.conclusions.newest[name.removeprefix("last/")] = _table_of(self.states.get(digest))
+        return lost
+
+    def _restore_engine(self, windows: Any, held: Mapping[str, Any], digests: Mapping[str, str]) -> list[str]:
+        engine = windows.engine
+        mine = {
+            n.removeprefix(f"{engine.name}/"): d
+            for n, d in digests.items()
+            if n.startswith(f"{engine.name}/")
+        }
+        lost = []
+        same = held["version"] == engine.version and held["settings"] == digest_of(self.site, engine)
+        carries = {n.removeprefix("carry/"): d for n, d in mine.items() if n.startswith("carry/")}
+        for span, digest in carries.items():
+            if span in windows.spans:
+                # What an engine remembers outlives a change of its settings: thresholds change, families stay.
+                try:
+                    carry = engine.carries.from_bytes(self.states.get(digest))
+                except ValueError as error:
+                    lost.append(
+                        f"{engine.name}: what it remembered of its {span} spans is lost, this version does not read "
+                        f"it ({error})"
+                    )
+                else:
+                    self.conclusions.carries[(engine.name, span)] = carry
+        for name in ("last_end", "wake"):
+            getattr(self.conclusions, name).update(
+                {(engine.name, span): at for span, at in held[name].items() if span in windows.spans}
+            )
+        summaries = {n: d for n, d in mine.items() if not n.startswith("carry/")}
+        try:
+            given = {n: self.states.get(d) for n, d in summaries.items()} if same else {}
+            windows.restore(held["windows"], given)
+        except ValueError:
+            same = False
+        if not same and summaries:
+            rows = self._rebuild(windows, held["windows"], [int(n.partition("/")[2]) for n in summaries])
+            lost.append(
+                f"{engine.name} has another version or settings than before: its open spans were summarised again "
+                f"from {rows:,} packets that are still held"
+            )
+        return lost
+
+    def _rebuild(self, windows: Any, numbers: dict[str, Any], starts: Sequence[int]) -> int:
+        """Summarise what is open again, from its packets; spans that are concluded stay as they are."""
+        windows.tiles = {}
+        windows.open = {span: {} for span in windows.spans}
+        windows.closed_before, rows = min(starts), 0
+        for _, batch, ts in self.past.rows(min(starts), 1 << 62, windows.engine.columns, self.segment):
+            early = ts <= self.latest  # packets of the future are shown to no engine
+            if not early.all():
+                batch, ts = batch.filter(pa.array(early)), ts[early]
+            windows.add(batch, ts)
+            rows += len(ts)
+        windows.close_until(int(numbers["closed_before"]))
+        windows.late = int(numbers["late"])
+        for span, held in windows.open.items():
+            end = self.conclusions.last_end.get((windows.engine.name, span), 0)
+            for start in [start for start in held if start + windows.spans[span] <= end]:
+                del held[start]
+        return rows
+
+
+def _table_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _table_of(data: bytes) -> pa.Table:
+    return pa.ipc.open_stream(data).read_all()
+
+
+def most_severe(findings: Sequence[Finding]) -> str:
+    """The worst severity among them; "" if there are none."""
+    return max((f.severity for f in findings), key=SEVERITIES.index, default="")
+
+
+def state_folder(store: Path) -> Path:
+    """Where carries and open summaries are."""
+    return store / "state"

@@ -1,0 +1,55 @@
+"""Published tables at rest: one Parquet file per table and span, and all entities of a conclusion's findings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from andon.records.finding import Finding
+from andon.store.durable import make_folder
+from andon.store.parquet import write_table
+
+_INLINE = 100
+
+
+class SpanTables:
+    """``folder/ENGINE.TABLE/SPAN-START.parquet``; written and synced before the casebook names them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        make_folder(folder)
+
+    def write(
+        self, span: str, start: int, tables: Mapping[str, pa.Table], findings: Sequence[Finding], engine: str
+    ) -> tuple[tuple[str, str, str, int], ...]:
+        """(name, path below the folder, digest, rows) of every table that has rows."""
+        made = dict(tables)
+        entities = _entities(findings)
+        if entities is not None:
+            made[f"{engine}:entities"] = entities
+        return tuple(self._write(name, span, start, table) for name, table in made.items() if table.num_rows)
+
+    def _write(self, name: str, span: str, start: int, table: pa.Table) -> tuple[str, str, str, int]:
+        path = Path(name.replace(":", ".")) / f"{span}-{start}.parquet"
+        final = self.folder / path
+        make_folder(final.parent)
+        write_table([table], final)
+        digest = hashlib.sha256(final.read_bytes()).hexdigest()
+        return name, str(path), digest, table.num_rows
+
+
+def _entities(findings: Sequence[Finding]) -> pa.Table | None:
+    """All entities of findings that have more than the JSON form shows."""
+    rows = [
+        (finding.id, entity.type, entity.value, entity.packets)
+        for finding in findings
+        if len(finding.entities) > _INLINE
+        for entity in finding.entities
+    ]
+    if not rows:
+        return None
+    names = ("finding_id", "type", "value", "packets")
+    return pa.table({name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)})

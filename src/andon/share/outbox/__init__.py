@@ -1,0 +1,33 @@
+"""Delivery: what the casebook's outbox holds goes to mail, webhooks, collectors and files, each message once."""
+
+from __future__ import annotations
+
+from andon.share.outbox.config import make_sink
+from andon.share.outbox.deliver import Delivery, Patience, Report, deliver, summary
+from andon.share.outbox.file import FileSink
+from andon.share.outbox.parcel import Parcel, Refused, Sink, Unreachable
+from andon.share.outbox.secret import Secret
+from andon.share.outbox.smtp import SmtpSink
+from andon.share.outbox.syslog import SyslogSink
+from andon.share.outbox.webhook import WebhookSink, verify
+from andon.store.casebook import Message
+
+__all__ = [
+    "Delivery",
+    "FileSink",
+    "Message",
+    "Parcel",
+    "Patience",
+    "Refused",
+    "Report",
+    "Secret",
+    "Sink",
+    "SmtpSink",
+    "SyslogSink",
+    "Unreachable",
+    "WebhookSink",
+    "deliver",
+    "make_sink",
+    "summary",
+    "verify",
+]
