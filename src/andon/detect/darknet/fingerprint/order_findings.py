@@ -101,13 +101,17 @@ def _finding(
     total = sum(packets.values())
     known = carried.see(name, "session", "scan-order", window[0], len(packets), total)
     count = _number(len(packets), "source")
-    scan = name != group[0].order
+    many = len(packets) != 1
+    if name != group[0].order:
+        doing = "share one scan"
+    else:
+        doing = f"visit{'' if many else 's'} addresses in this order"
     chance = orders.series * 2.0**-BITS
     return Finding(
         engine=engine[0],
         engine_version=engine[1],
         kind="scan-order",
-        title=f"{name}: {count} {'share one scan' if scan else 'visit addresses in this order'}",
+        title=f"{name}: {count} {doing}",
         statement=_statement(name, group, packets, orders, sample, known.spans),
         confidence=0.99 * (1.0 - min(1.0, chance)),
         calibration=f"every source has at least {BITS:.0f} bits of evidence after all orders, multipliers and series "

@@ -1,12 +1,12 @@
 """What TCP stacks fill in by themselves, so that a constant of one field is not taken for a tool's mark.
 
 Windows of SYN packets are those of the passive fingerprints of p0f 3.09 (Zalewski, ``p0f.fp``, section tcp:request):
-multiples of the segment size for Linux (4 in 2.4 and 2.6, 10 in 3.1 to 3.10, 20 from 3.11 on; 11, 20 and 22 in 2.2),
-Android (44) and Solaris (34), fixed values for the others. Linux 4.20 changed it to as many segments as fit into 65,535
-("tcp: up initial rmem to 128KB and SYN rwin to around 64KB", commit a337531b942b of 2018): 44 of 1,460 bytes, 45 of
-1,448. Public lists give 64,240 for Windows 10 as well. 65,535 is ZMap's and 1,024 Masscan's and Nmap's window too (their
-sources), which is why no window alone names a tool. An IP identification of zero is common while DF is set (RFC 6864
-allows any value then); 54,321 is no system's, it is ZMap's before 4.1 (its change log).
+multiples of the segment size for Linux (4 in 2.4 and 2.6, 10 in 3.1 to 3.10, 20 from 3.11 on; 11, 20 and 22 in
+2.2), Android (44) and Solaris (34), fixed values for the others. Linux 4.20 changed it to as many segments as fit into
+65,535 ("tcp: up initial rmem to 128KB and SYN rwin to around 64KB", commit a337531b942b of 2018): 44 of 1,460 bytes,
+45 of 1,448. Public lists give 64,240 for Windows 10 as well. 65,535 is ZMap's and 1,024 Masscan's and Nmap's window too
+(their sources), which is why no window alone names a tool. An IP identification of zero is common while DF is set
+(RFC 6864 allows any value then); 54,321 is no system's, it is ZMap's before 4.1 (its change log).
 """
 
 from __future__ import annotations
