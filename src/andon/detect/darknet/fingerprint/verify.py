@@ -329,7 +329,8 @@ def counts_up(rows: Rows, found: Verified) -> bool:
         return False
     at = np.flatnonzero(found.rows)
     target = values(c.target, {name: rows.columns[name][at] for name in columns_of(c.target)})
-    step = (np.diff(target.astype(np.int64)) & 0xFFFF)[rows.source[at][1:] == rows.source[at][:-1]]
+    number = target.astype(np.int64)
+    step = ((number[1:] - number[:-1]) & 0xFFFF)[rows.source[at][1:] == rows.source[at][:-1]]
     return len(step) > 0 and float(((step > 0) & (step < _SMALL_STEP)).mean()) > 0.7
 
 
