@@ -225,6 +225,7 @@ def sendable(text: str) -> bool:
     """Whether packets can be made to satisfy it, and the compared fields then vary."""
     try:
         made = assignments(text)
+        program = compile_program(canonical(parse(text)))
     except (NotSolvable, ExpressionError):
         return False
     rng = np.random.default_rng(1)
@@ -243,7 +244,7 @@ def sendable(text: str) -> bool:
         return False
     sent = apply(made, columns, keys)
     expression = canonical(parse(text))
-    if not evaluate(compile_program(expression), sent, keys if keys_of(expression) else None).all():
+    if not evaluate(program, sent, keys if keys_of(expression) else None).all():
         return False
     for part in conjuncts(expression):
         assert isinstance(part, Comparison)

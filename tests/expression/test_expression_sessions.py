@@ -17,6 +17,7 @@ KEYED = (
     "tcp.seq & 0xffff0000 == (key16 << 16) and tcp.window == 3",
     "tcp.seq & 0xff == lo16(key32) & 0xff",
     "udp.srcport == key16 ^ udp.dstport",
+    "ip.id == lo16((hi16(ip.dst) + key16) - 0xb0)",
 )
 
 

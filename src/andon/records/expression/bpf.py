@@ -181,7 +181,8 @@ def _value(node: Value) -> str:
         if node.op in ("<<", ">>") and possible_bits(term) > 31:
             # What libpcap does with a longer shift depends on where the filter runs: shift by the low five bits, and
             # multiply by 1 where the higher bits are zero, else by 0.
-            text = f"(({text} {node.op} ({right} & 31)) * (1 - ((({right} >> 5) + 0x7ffffff) >> 27)))"
+            # libpcap takes the first constant of a shift's amount for the amount, so 31 comes first.
+            text = f"(({text} {node.op} (31 & {right})) * (1 - ((({right} >> 5) + 0x7ffffff) >> 27)))"
         else:
             text = f"({text} {node.op} {right})"
         if len(text) > MAX_CHARACTERS:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .algebra import masked, normal, shifted
-from .ast import WORD, Comparison, Const, Field, Fn, Key, Sum, Value
+from .ast import WORD, Comparison, Const, Field, Fn, Key, Sum, Value, keys_of
 from .bits import apply_function, low_mask, possible_bits, rotate_left
 
 
@@ -111,15 +111,21 @@ def _solve_function(node: Fn, right: Value, mask: int) -> Iterator[Isolated]:
 
 
 def _solve_chain(node: Sum, right: Value, mask: int) -> Iterator[Isolated]:
+    exact = mask
     if node.op in ("+", "-", "*"):  # bits that are zero on both sides may count as compared
         mask |= WORD & ~(possible_bits(node) | possible_bits(right))
     if node.op == "^":
         for index, term in enumerate(node.terms):
             yield from _solve(term, _join("^", right, node.terms[:index] + node.terms[index + 1 :]), mask)
     elif node.op in ("+", "-"):
-        if mask & (mask + 1):  # carries come from below: all lower bits must be compared
+        # Carries come from below: all lower bits must be compared.
+        if exact & (exact + 1) and mask & (mask + 1):
             return
+        keys_only = bool(mask & (mask + 1))  # the form of keyless relations stays what it was
+        mask = exact if keys_only else mask
         for index, term in enumerate(node.terms):
+            if keys_only and not keys_of(term):
+                continue
             others = node.terms[:index] + node.terms[index + 1 :]
             if node.op == "+" or index == 0:
                 rest = _join("-" if node.op == "+" else "+", right, others)

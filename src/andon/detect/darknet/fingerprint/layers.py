@@ -43,7 +43,7 @@ from .words import (
 
 MOST_POOLED = 90_000
 MOST_SUMS = 60
-MOST_DETERMINED = 120
+MOST_DETERMINED = 300
 _TARGETS = (SEQ, ID, WINDOW)
 # Target and the fields that it may depend on.
 _AFFINE = (

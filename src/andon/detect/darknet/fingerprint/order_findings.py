@@ -101,11 +101,8 @@ def _finding(
     total = sum(packets.values())
     known = carried.see(name, "session", "scan-order", window[0], len(packets), total)
     count = _number(len(packets), "source")
-    many = len(packets) != 1
-    if name != group[0].order:
-        doing = "share one scan"
-    else:
-        doing = f"visit{'' if many else 's'} addresses in this order"
+    visiting = f"visit{'' if len(packets) != 1 else 's'} addresses in this order"
+    doing = visiting if name == group[0].order else "share one scan"
     chance = orders.series * 2.0**-BITS
     return Finding(
         engine=engine[0],

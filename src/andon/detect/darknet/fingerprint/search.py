@@ -17,7 +17,7 @@ from andon.records.expression import ExpressionError, compile_program
 from .candidate import Candidate, values
 from .sample import COLUMNS, Sample
 from .units import Units, fresh_rows, make_units
-from .verify import Rows, Tally, Verified, is_trace, pure, verify, with_constants, without_traces
+from .verify import Rows, Tally, Verified, counts_up, is_trace, pure, verify, with_constants, without_traces
 from .words import ID, NAMES, SEQ, SEQ_HIGH, SPORT, SRC, WINDOW, fields_matrix, word_values, words_of
 
 LEAST_BITS = 8.0
@@ -168,7 +168,7 @@ class Search:
             return False
         if self.within is not None and one.rows.sum() < 0.9 * self.open.sum():
             return False
-        if self._hidden(one) or not _usable(one):
+        if self._hidden(one) or not _usable(one) or counts_up(self.rows, one):
             return False
         return pure(self.rows, one, self.voice, self.open) and not is_trace(self.rows, one)
 

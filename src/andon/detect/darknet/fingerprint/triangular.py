@@ -48,7 +48,7 @@ MOST_ROWS = 96
 LEAST_ROWS = 16
 MOST_TRIED = 12
 MOST_FAILED = 3
-MOST_IN_ALL = 80  # combinations that no shape explained, over all units: then no more shapes are tried
+MOST_IN_ALL = 150  # combinations that no shape explained, over all units: then no more shapes are tried
 FITTED_ROWS = 40  # a shape is fitted to these, then put to all
 TARGETS = (SEQ, ID, WINDOW, SPORT, SEQ_HIGH)
 
@@ -244,7 +244,7 @@ def solved(
         )  # fmt: skip
         for i in order[:MOST_TRIED]:
             left, words = int(lefts[hits[i, 0]]), [int(w) for w in tuples[hits[i, 1]] if w >= 0]
-            if failed[(target, left, *words)] >= MOST_FAILED or sum(failed.values()) >= MOST_IN_ALL:
+            if failed[(target, left, *words)] >= MOST_FAILED or failed[(target,)] >= MOST_IN_ALL:
                 continue
             one = _shaped(of, bases, left, words)
             if one:
@@ -253,6 +253,7 @@ def solved(
                     return made, 0
             else:
                 failed[(target, left, *words)] += 1
+                failed[(target,)] += 1
         if made:
             return made, 0
         for left in np.unique(hits[:count, 0]).tolist():

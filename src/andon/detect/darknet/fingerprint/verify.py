@@ -27,6 +27,7 @@ from .candidate import Candidate, columns_of, values
 GLOBAL_BITS = 24.0  # evidence for one more source of a relation that many others have shown
 SESSION_BITS = 40.0
 _NEIGHBOURS = 8
+_SMALL_STEP = 4096
 
 
 @dataclass(frozen=True)
@@ -315,6 +316,22 @@ def without_traces(found: list[Verified]) -> list[Verified]:
             if one.scope == "global" or 2 * np.isin(one.sources, theirs).sum() <= len(one.sources)
         ]
     return kept
+
+
+def counts_up(rows: Rows, found: Verified) -> bool:
+    """Whether a session's target is a counter: in order of arrival it grows in small steps.
+
+    Systems count ip.id and source ports up, a few steps a connection, so that one follows the other at a distance that
+    stays for a while. That is what the system does, not what a scanner marks.
+    """
+    c = found.candidate
+    if found.scope != "session" or c.mask != 0xFFFF:
+        return False
+    at = np.flatnonzero(found.rows)
+    target = values(c.target, {name: rows.columns[name][at] for name in columns_of(c.target)})
+    number = target.astype(np.int64)
+    step = ((number[1:] - number[:-1]) & 0xFFFF)[rows.source[at][1:] == rows.source[at][:-1]]
+    return len(step) > 0 and float(((step > 0) & (step < _SMALL_STEP)).mean()) > 0.7
 
 
 def pure(rows: Rows, found: Verified, voice: np.ndarray, worth: np.ndarray) -> bool:
