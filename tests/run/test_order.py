@@ -63,14 +63,16 @@ def test_timestamps_all_over_136_years_stay_within_memory_and_are_all_accounted_
     times = np.random.default_rng(1).integers(0, 2**32, 20_000).tolist()
     path = capture(tmp_path / "wild.pcap", times)
     code = (
-        "import resource, sys, json; from andon.run.batch import analyze; r = analyze([sys.argv[1]]);"
+        "import sys, json; from andon.run.batch import analyze; r = analyze([sys.argv[1]]);"
+        # Not getrusage: after fork and exec its peak is at least that of the process that forked.
+        "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'));"
         "print(json.dumps([sum(f.count for f in r.findings if f.kind == 'census'), r.late,"
-        "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024]))"
+        "int(peak.split()[1]) // 1024]))"
     )
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, check=True, timeout=300)
     counted, late, peak_mb = json.loads(done.stdout)
     assert counted + late == 20_000
-    assert peak_mb < 1000
+    assert peak_mb < 800
 
 
 def test_a_small_telescope_over_years_loses_nothing(tmp_path: Path) -> None:
