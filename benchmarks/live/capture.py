@@ -143,7 +143,8 @@ def measure(sender: str, rate: int, capture: Path, packets: int) -> None:
     print(f"{sender:9} {'as fast as it can' if not rate else f'{rate:,}/s'}: offered {offered}")
     print(
         f"          received {result['received']:,} of {packets:,}, dropped by the kernel {result['dropped']:,}, "
-        f"{result['cpu_us_per_packet']:.3f} CPU us a packet, {result['rss'] / 1e6:.0f} MB; load {os.getloadavg()[0]:.1f}",
+        f"{result['cpu_us_per_packet']:.3f} CPU us a packet, {result['rss'] / 1e6:.0f} MB; "
+        f"load {os.getloadavg()[0]:.1f}",
         flush=True,
     )
 

@@ -30,7 +30,7 @@ class Scripted:
 
     replayable = False
     can_wait = False
-    live = False
+    trouble = ""
 
     def __init__(self, batches: Sequence[pa.RecordBatch], name: str = "tap", pause: float = 0.0) -> None:
         self.name = name
@@ -52,6 +52,9 @@ class Scripted:
 
     def events(self) -> list[dict[str, Any]]:
         return []
+
+    def quiet(self) -> int | None:
+        return None
 
     @property
     def finished(self) -> bool:

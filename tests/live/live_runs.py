@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from andon.observe import read
+from andon.run.live.status import read_status
 from andon.simulate.internet import DEFAULT_TELESCOPE, InternetConfig, parse_family, simulate
 
 COMMAND = [sys.executable, "-c", "from andon.cli import main; main()"]
@@ -53,26 +54,33 @@ def write_config(folder: Path, captures: Path, store: str, extra: str = "") -> P
     return path
 
 
-def start(config: Path, said: Any = subprocess.PIPE) -> subprocess.Popen[bytes]:
+def start(config: Path, said: Any = subprocess.PIPE, once: bool = True) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [*COMMAND, "run", "--config", str(config), "--once", "--log", "json"],
+        [*COMMAND, "run", "--config", str(config), "--log", "json", *(["--once"] if once else [])],
         stdout=subprocess.DEVNULL,
         stderr=said,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
 
 
-def killed(config: Path, after: float) -> bool:
-    """Start, and SIGKILL after so many seconds; True if it was still running then."""
-    process = start(config)
+def killed(config: Path, store: Path, after: float, starting: bool) -> bool:
+    """Start, and SIGKILL so many seconds after it says that it runs (``starting``: after its start); True if it was
+    still running then."""
+    process = start(config, subprocess.DEVNULL)
+    if not starting:
+        wait_until(lambda: process.poll() is not None or _runs(store, process.pid), 60)
     try:
         process.wait(timeout=after)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        process.wait()
         return True
-    process.communicate()
     return False
+
+
+def _runs(store: Path, pid: int) -> bool:
+    found = read_status(store)
+    return found is not None and found["pid"] == pid and found["state"] == "running"
 
 
 def finish(config: Path, timeout: float = 240.0) -> str:
@@ -93,10 +101,12 @@ def findings(store: Path) -> dict[str, dict[str, Any]]:
     return {name: json.loads(document) for name, document in rows}
 
 
-def waits(seed: int, rounds: int) -> list[float]:
-    """Seconds until each kill."""
+def moments(seed: int) -> Iterator[tuple[float, bool]]:
+    """Seconds until each kill, and whether they are counted from the start of the process."""
     rng = random.Random(seed)
-    return [rng.uniform(1.0, 6.0) for _ in range(rounds)]
+    while True:
+        starting = rng.random() < 0.2
+        yield rng.uniform(0.2, 2.5), starting
 
 
 def wait_until(condition: Any, seconds: float = 30.0) -> bool:

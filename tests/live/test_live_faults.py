@@ -7,10 +7,15 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from live_runs import findings, finish, make_captures, start, wait_until, write_config
 
+from andon.run.live.tables import SpanTables
+from andon.store.errors import StoreFull
 from andon.store.history import History
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
@@ -21,6 +26,14 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faults") / "caps"
     make_captures(folder, packets=60_000)
     return folder
+
+
+@pytest.fixture(scope="module")
+def calm(captures: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Findings of a run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("calm")
+    finish(write_config(folder, captures, "calm"))
+    return findings(folder / "calm")
 
 
 @pytest.fixture
@@ -40,21 +53,21 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_of_two_runners_on_one_store_one_wins_and_the_other_says_so(captures: Path, tmp_path: Path) -> None:
     config = write_config(tmp_path, captures, "store")
-    first = start(config)
+    first = start(config, once=False)
     assert wait_until((tmp_path / "store" / "status.json").exists)
     second = start(config)
     _, said = second.communicate(timeout=60)
     assert second.returncode == 1
     assert str(first.pid) in said.decode()
-    _, said = first.communicate(timeout=240)
+    first.terminate()
+    _, said = first.communicate(timeout=60)
     assert first.returncode == 0, said.decode()
 
 
 @needs_root
 def test_a_full_disk_is_waited_out_and_nothing_is_lost(
-    captures: Path, tmp_path: Path, small_disk: Path
+    captures: Path, calm: dict[str, dict[str, Any]], small_disk: Path, tmp_path: Path
 ) -> None:
-    finish(write_config(tmp_path, captures, "calm"))
     config = write_config(small_disk, captures, "store")
     ballast = small_disk / "ballast"
     with ballast.open("wb") as out:
@@ -67,8 +80,23 @@ def test_a_full_disk_is_waited_out_and_nothing_is_lost(
     assert process.poll() is None
     ballast.unlink()
     assert process.wait(timeout=240) == 0, log.read_text()
-    assert findings(small_disk / "store") == findings(tmp_path / "calm")
+    assert findings(small_disk / "store") == calm
     assert not History(small_disk / "store" / "history").verify().problems
+
+
+@needs_root
+def test_a_table_that_finds_no_room_is_a_full_store_and_leaves_nothing_behind(small_disk: Path) -> None:
+    tables = SpanTables(small_disk / "tables")
+    rows = {"test:rows": pa.table({"noise": np.random.default_rng(1).random(100_000)})}
+    assert tables.write("1d", 0, rows, (), "test")
+    ballast = small_disk / "ballast"
+    with ballast.open("wb") as out:
+        out.write(b"\0" * (os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize - 200_000))
+    with pytest.raises(StoreFull):
+        tables.write("1d", 86_400, rows, (), "test")
+    assert len(list((small_disk / "tables").rglob("*.*"))) == 2  # the folder of the table, and the first span
+    ballast.unlink()
+    assert tables.write("1d", 86_400, rows, (), "test")
 
 
 @needs_root
@@ -85,8 +113,9 @@ def test_a_store_that_cannot_be_written_is_refused_with_a_sentence(
     assert "Traceback" not in said.decode()
 
 
-def test_sigterm_stops_cleanly_and_the_next_start_goes_on(captures: Path, tmp_path: Path) -> None:
-    finish(write_config(tmp_path, captures, "calm"))
+def test_sigterm_stops_cleanly_and_the_next_start_goes_on(
+    captures: Path, calm: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
     config = write_config(tmp_path, captures, "store")
     process = start(config)
     assert wait_until(lambda: any((tmp_path / "store" / "journal").glob("*.arrow")))
@@ -95,4 +124,4 @@ def test_sigterm_stops_cleanly_and_the_next_start_goes_on(captures: Path, tmp_pa
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said.decode()
     finish(config)
-    assert findings(tmp_path / "store") == findings(tmp_path / "calm")
+    assert findings(tmp_path / "store") == calm

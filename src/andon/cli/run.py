@@ -11,6 +11,8 @@ import typer
 from andon.cli.terminal import Format, fail, note
 
 if TYPE_CHECKING:
+    from rich.live import Live
+
     from andon.run.live.config import Config
 
 _CONFIG = typer.Option(Path("andon.toml"), "--config", "-c", help="The configuration.")
@@ -28,25 +30,33 @@ def run_command(
     Example: andon run --config andon.toml
     """
     import signal
+    import sys
 
     from andon.observe.live.source import SourceError
-    from andon.run.engines import EngineError
+    from andon.run.live.board import Board
     from andon.run.live.service import Service
     from andon.store.errors import StoreError
 
     if log not in ("text", "json"):
         fail(f"--log {log!r}: text or json", 2)
     settings = _loaded(config)
+    board = _board() if log == "text" and sys.stderr.isatty() else None
     try:
-        service = Service(settings, _logger(log), config.resolve().parent, once)
-    except (EngineError, ValueError, SourceError) as error:
+        service = Service(settings, _logger(log, board), config, once)
+    except (ValueError, SourceError) as error:
         fail(str(error), 2)
     except (StoreError, OSError) as error:
         fail(str(error), 1)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: service.stop())
     try:
-        service.run()
+        if board is None:
+            service.run()
+        else:
+            view = Board()
+            service.show = lambda status: board.update(view.view(status), refresh=True)
+            with board:
+                service.run()
     except (StoreError, SourceError, OSError, ValueError) as error:
         fail(str(error), 1)
 
@@ -56,24 +66,37 @@ def check_command(config: Path = typer.Argument(Path("andon.toml"), help="The co
 
     Example: andon check-config andon.toml
     """
-    from andon.run.engines import EngineError
-    from andon.run.live.service import engines_of, site_of
-    from andon.share.outbox import make_sink
+    from andon.run.live.config import ConfigError
+    from andon.run.live.parts import engines_of, sinks_of, site_of
 
     settings = _loaded(config)
     try:
-        site, remarks = site_of(settings)
-        engines = engines_of(settings, site)
-        for table in settings.sink:
-            make_sink(table, config.resolve().parent)
-    except (EngineError, ValueError, OSError) as error:
-        fail(f"{config}: {error}", 2)
+        site, remarks = site_of(settings, config)
+        engines = engines_of(settings, site, config)
+        sinks_of(settings, config)
+    except ConfigError as error:
+        fail(str(error), 2)
+    remarks += _not_here(settings)
     for remark in remarks:
         note(f"andon: {remark}")
     print(
         f"{config}: good. {len(settings.source)} source(s), {len(settings.organisation)} organisation(s), "
         f"{len(settings.sink)} sink(s); engines: {', '.join(engine.name for engine in engines)}"
     )
+
+
+def _not_here(settings: Config) -> list[str]:
+    """Sources that cannot be found now. It may be another machine's configuration: no mistake."""
+    import socket
+
+    interfaces = [name for _, name in socket.if_nameindex()]
+    missing = []
+    for one in settings.source:
+        if one.kind == "folder" and one.path is not None and not one.path.is_dir():
+            missing.append(f"source {one.name}: there is no folder {one.path} on this machine")
+        elif one.kind == "interface" and one.interface not in interfaces:
+            missing.append(f"source {one.name}: there is no interface {one.interface} on this machine")
+    return missing
 
 
 def status_command(
@@ -110,7 +133,17 @@ def _loaded(path: Path) -> Config:
         fail(f"{path}: {error.strerror}; docs/live.md has an example to start from", 2)
 
 
-def _logger(kind: str) -> Any:
+def _board() -> Live:
+    """A place at the foot of the terminal; what is printed to it otherwise goes above."""
+    from rich.console import Console
+    from rich.live import Live
+
+    return Live(
+        console=Console(stderr=True), auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+    )
+
+
+def _logger(kind: str, board: Live | None = None) -> Any:
     import logging
     import sys
 
@@ -118,7 +151,7 @@ def _logger(kind: str) -> Any:
 
     renderer: Any = structlog.processors.JSONRenderer()
     if kind == "text":
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=8)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -126,7 +159,9 @@ def _logger(kind: str) -> Any:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+        if board is None
+        else lambda *_: _Above(board),
     )
     logger = structlog.get_logger()
 
@@ -134,6 +169,18 @@ def _logger(kind: str) -> Any:
         logger.info(event, **values)
 
     return log
+
+
+class _Above:
+    """Log lines above the board."""
+
+    def __init__(self, board: Live) -> None:
+        self._board = board
+
+    def info(self, text: str) -> None:
+        from rich.text import Text
+
+        self._board.console.print(Text.from_ansi(text))
 
 
 def _show(status: dict[str, Any]) -> None:

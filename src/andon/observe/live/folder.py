@@ -67,7 +67,7 @@ class FolderSource:
         self._resume: Mark | None = None
         self._ready: list[Seen] = []  # last one next
         self._looked = 0
-        self._old: set[str] = set()  # names below the floor that were there at the start, or were told
+        self._old: set[str] | None = None  # names that were there at the start, or were told to be too late
         self._grown: dict[int, int] = {}  # inode -> how often it has grown after it was read
         self._torn: dict[str, tuple[str, float]] = {}
         self._events: list[dict[str, Any]] = []
@@ -122,12 +122,14 @@ class FolderSource:
         except SourceError as error:
             self.trouble = f"source {self.name}: {error}"
             raise SourceError(self.trouble, passing=True) from error
+        if self._old is None:
+            self._old = set(self.listing.files)
         self.trouble = self._growing()
         if self._looked != self.listing.looks and not self._sort():
             return False
         while self._ready:
             seen = self._ready.pop()
-            if not seen.bad and self._wanted(seen, True) and self._begin(seen):
+            if not seen.bad and self._wanted(seen) and self._begin(seen):
                 return True
         self._drained = self.once
         return False
@@ -136,20 +138,19 @@ class FolderSource:
         """Put what can be read in order; False while that is not known."""
         files = list(self.listing.files.values()) if self.once else self.listing.whole(self._patience)
         bad = self.listing.peek(files, 0.2)
-        for seen, why in bad or ():
+        for seen, why in bad:
             if shown(seen.name) not in self._told:
                 self._told.add(shown(seen.name))
                 self._damage(seen.name, why, 1)
-        if bad is None or any(seen.first is None and not seen.bad for seen in files):
+        if any(seen.first is None and not seen.bad for seen in files):
             return False
         whole = [seen for seen in files if seen.first is not None]
         if not self._resumes(whole):
             return False
-        first_look = not self._looked
         self._looked = self.listing.looks
-        self._old &= self.listing.files.keys()
+        self._old = (self._old or set()) & self.listing.files.keys()
         self._grown = {s.inode: self._grown[s.inode] for s in whole if s.inode in self._grown}
-        self._ready = [seen for seen in whole if self._wanted(seen, first_look)]
+        self._ready = [seen for seen in whole if self._wanted(seen)]
         self._ready.sort(key=lambda seen: (not self._in_hand(seen), seen.first or 0, seen.name), reverse=True)
         self._drained = False
         return True
@@ -166,23 +167,25 @@ class FolderSource:
             seen = next(s for n, s in self.listing.files.items() if plain(n) == plain(left.name))
             if seen not in whole and not seen.bad:
                 return False
-        self._gap(left.name, f"{shown(left.name)} went away, or became another file, before it was read to its end")
+        self._gap(
+            left.name, f"{shown(left.name)} went away, or became another file, before it was read to its end"
+        )
         self._keep_mark(left)
         self._resume = None
         return True
 
-    def _wanted(self, seen: Seen, first_look: bool) -> bool:
+    def _wanted(self, seen: Seen) -> bool:
         mark = self._mark_of(seen)
         if mark is not None:
             return seen.name == mark.name and seen.size > mark.size and plain(seen.name) == seen.name
         if self._floor is None or self._in_hand(seen) or (seen.first or 0) > self._floor:
             return True
-        if first_look:
-            self._old.add(seen.name)
-        elif seen.name not in self._old:
+        if self._old is not None and seen.name not in self._old:
             self._old.add(seen.name)
             self._damage(
-                seen.name, f"begins before the {RECENT} files that were read last, and came after them: not read", 1
+                seen.name,
+                f"begins before the {RECENT} files that were read last, and came after them: not read",
+                1,
             )
         return False
 
@@ -216,7 +219,7 @@ class FolderSource:
             return False
         try:
             # Not mapped into memory: a mapped file that is cut short kills its reader.
-            reader = read(file, columns=COLUMNS)  # type: ignore[arg-type]
+            reader = read(file, columns=COLUMNS)
         except (OSError, ValueError) as error:
             file.close()
             self._damage(seen.name, str(error), 1)
@@ -227,7 +230,7 @@ class FolderSource:
             self._done[mark.first].remove(mark)
         self._torn.pop(seen.name, None)
         self._resume = None
-        self._open = _Open(seen, file, reader, iter(reader), mark.rows if mark else 0)  # type: ignore[arg-type]
+        self._open = _Open(seen, file, reader, iter(reader), mark.rows if mark else 0)
         return True
 
     def _read(self) -> list[Piece]:
@@ -274,7 +277,7 @@ class FolderSource:
         return Piece(_EMPTY, self._position(None))
 
     def _keep_mark(self, mark: Mark) -> None:
-        marks = sorted(self._marks() + [mark], key=lambda one: one.first)
+        marks = sorted([*self._marks(), mark], key=lambda one: one.first)
         for old in marks[:-RECENT]:
             self._floor = old.first if self._floor is None else max(self._floor, old.first)
         self._done = {}

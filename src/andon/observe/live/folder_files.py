@@ -127,15 +127,14 @@ class Listing:
             if max(now - seen.since, (youngest - seen.mtime) / 1e9) >= self.settle * patience(seen)
         ]
 
-    def peek(self, files: Iterable[Seen], seconds: float) -> list[tuple[Seen, str]] | None:
-        """Look into those that were not looked into yet; gives those that cannot be read and why, None if that takes
-        longer than ``seconds``: call again."""
+    def peek(self, files: Iterable[Seen], seconds: float) -> list[tuple[Seen, str]]:
+        """Look into those that were not looked into yet, for so long; gives those that cannot be read, and why."""
         end = self.now() + seconds
-        bad = []
+        bad: list[tuple[Seen, str]] = []
         for seen in files:
             if seen.first is None and not seen.bad:
                 if self.now() >= end:
-                    return None if not bad else bad
+                    break
                 why = self._first_packet(seen)
                 if why:
                     bad.append((seen, why))

@@ -11,7 +11,9 @@ from andon.observe.live.ring import Ring
 from andon.observe.live.source import Piece, SourceError
 from andon.observe.live.stream import StreamSource
 
-_HANDED_OVER = 200_000_000  # ns: the kernel gives a block away sooner than that, however few packets are in it
+_HANDED_OVER = (
+    200_000_000  # ns: the kernel gives a block away sooner than that, however few packets are in it
+)
 _SECOND = 1_000_000_000
 
 
@@ -144,7 +146,9 @@ def _why(interface: str, error: OSError) -> str:
     if error.errno == errno.ENODEV:
         return f"there is no interface {interface}: see `ip link`"
     if error.errno == errno.ENETDOWN:
-        return f"interface {interface} is down: packets are missed until it is up (`ip link set {interface} up`)"
+        return (
+            f"interface {interface} is down: packets are missed until it is up (`ip link set {interface} up`)"
+        )
     if error.errno in (errno.EPERM, errno.EACCES):
         return f"no right to capture on {interface}: it needs CAP_NET_RAW (see docs/live.md, systemd unit)"
     if error.errno == errno.ENOMEM:

@@ -34,7 +34,14 @@ _USER = 1  # block status: ours
 _OUTGOING = 4
 _VLAN_VALID, _TPID_VALID = 1 << 4, 1 << 6
 _SIOCGIFFLAGS, _SIOCGIFHWADDR, _IFF_UP = 0x8913, 0x8927, 1
-_LINK_TYPES = {1: 1, 772: 1, 65534: 101, 768: 101, 776: 101, 778: 101}  # ARPHRD -> LINKTYPE: Ethernet, lo, tunnels
+_LINK_TYPES = {
+    1: 1,
+    772: 1,
+    65534: 101,
+    768: 101,
+    776: 101,
+    778: 101,
+}  # ARPHRD -> LINKTYPE: Ethernet, lo, tunnels
 _LARGEST = 16 + SNAP + 4
 
 
@@ -85,8 +92,8 @@ def copy_packets(block: Any, out: Any, state: Any) -> Any:
 class Ring:
     """An open ring on an interface. ``readinto`` waits for packets; after ``close`` it gives 0, the end.
 
-    ``quiet``: ns (of ``clock``) when it last found nothing to give; 0 before. Raises OSError: no such interface, it is down, no
-    right to capture (CAP_NET_RAW), or a kind of link whose packets we cannot read."""
+    ``quiet``: ns (of ``clock``) when it last found nothing to give; 0 before. Raises OSError: no such interface, it is
+    down, no right to capture (CAP_NET_RAW), or a kind of link whose packets we cannot read."""
 
     def __init__(
         self,
@@ -206,5 +213,7 @@ def _link_type(link: socket.socket, interface: str) -> int:
     answer = fcntl.ioctl(link.fileno(), _SIOCGIFHWADDR, request)
     kind = struct.unpack_from("H", answer, 16)[0]
     if kind not in _LINK_TYPES:
-        raise OSError(errno.EPROTONOSUPPORT, f"its links are of kind {kind} (ARPHRD), only Ethernet and IP are read")
+        raise OSError(
+            errno.EPROTONOSUPPORT, f"its links are of kind {kind} (ARPHRD), only Ethernet and IP are read"
+        )
     return _LINK_TYPES[kind]

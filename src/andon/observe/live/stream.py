@@ -20,7 +20,9 @@ from andon.records.packet import COLUMNS
 
 _SECOND = 1_000_000_000
 _IN_STEP = 60 * _SECOND  # ns: a capture that is so near the clock is made right now
-_SLACK = 5 * _SECOND  # ns: how long whoever writes the pipe may hold packets back; more is learned from what comes
+_SLACK = (
+    5 * _SECOND
+)  # ns: how long whoever writes the pipe may hold packets back; more is learned from what comes
 
 
 class StreamSource:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -69,11 +70,12 @@ class SourceTable(_Table):
     path: Path | None = None
     pattern: str = "*.pcap*"
     settle: Duration = "5s"  # a file that has not grown for so long is whole
+    idle: Duration = "1h"  # a folder or pipe that is silent for so long does not hold time back any more
     ring: Size = 64 << 20
     promiscuous: bool = False
 
     _sizes = field_validator("ring", mode="before")(_bytes)
-    _durations = field_validator("settle")(_duration)
+    _durations = field_validator("settle", "idle")(_duration)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -162,27 +164,26 @@ class Config(_Table):
     sink: tuple[dict[str, Any], ...] = ()
     engines: tuple[str, ...] = ()  # run only these and what they need; empty: all
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        _once([one.name for one in self.source], "source")
-        _once([one.name for one in self.organisation], "organisation")
-        names = [str(one.get("name", "")) for one in self.sink]
-        _once(names, "sink")
-        for one in self.organisation:
-            for sink in one.sinks:
-                if sink not in names:
-                    raise ValueError(
-                        f"organisation {one.name!r} names sink {sink!r}, and there is no such [[sink]]"
-                    )
-        if sum(one.kind == "stdin" for one in self.source) > 1:
-            raise ValueError("only one source can read standard input")
-        return self
 
-
-def _once(names: list[str], what: str) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"two {what}s are named {name!r}")
+def _inconsistent(config: Config) -> Iterator[tuple[list[str | int], str]]:
+    """Places and mistakes that no table alone can have."""
+    sinks = [str(one.get("name", "")) for one in config.sink]
+    for what, names in (
+        ("source", [one.name for one in config.source]),
+        ("organisation", [one.name for one in config.organisation]),
+        ("sink", sinks),
+    ):
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                yield [what, number, "name"], f"two {what}s are named {name!r}"
+    for number, one in enumerate(config.organisation):
+        for sink in one.sinks:
+            if sink not in sinks:
+                text = f"organisation {one.name!r} names sink {sink!r}, and there is no such [[sink]]"
+                yield ["organisation", number, "sinks"], text
+    readers = [number for number, one in enumerate(config.source) if one.kind == "stdin"]
+    for number in readers[1:]:
+        yield ["source", number, "kind"], "only one source can read standard input"
 
 
 def load(path: str | Path) -> Config:
@@ -200,12 +201,20 @@ def load(path: str | Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         match = re.search(r"\(at line (\d+)", str(error))
         raise ConfigError(f"{path}:{match[1] if match else 1}: {error}") from error
+    lines = _Lines(text)
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        lines = _Lines(text)
-        raise ConfigError("\n".join(_sentence(path, lines, item) for item in error.errors())) from None
+        raise ConfigError("\n".join(_sentence(path, lines, item) for item in _causes(error))) from None
+    wrong = [f"{path}:{lines.of(place)}: {what}" for place, what in _inconsistent(config)]
+    if wrong:
+        raise ConfigError("\n".join(wrong))
     return _anchored(config, path.resolve().parent)
+
+
+def line_of(path: str | Path, *place: str | int) -> int:
+    """The line of a key, such as ``line_of("andon.toml", "sink", 0, "host")``, or of the table around it; from 1."""
+    return _Lines(Path(path).read_bytes().decode("utf-8", "replace")).of(list(place))
 
 
 def _anchored(config: Config, base: Path) -> Config:
@@ -222,6 +231,20 @@ def _anchored(config: Config, base: Path) -> Config:
     )
     store = config.store.model_copy(update={"path": base / config.store.path})
     return config.model_copy(update={"source": sources, "lists": lists, "store": store})
+
+
+def _causes(error: ValidationError) -> list[Any]:
+    """The errors, without "too few" of a list whose items are wrong."""
+    items: list[Any] = list(error.errors())
+    places = [item["loc"] for item in items]
+    return [
+        item
+        for item in items
+        if item["type"] != "too_short"
+        or not any(
+            len(place) > len(item["loc"]) and place[: len(item["loc"])] == item["loc"] for place in places
+        )
+    ]
 
 
 def _sentence(path: Path, lines: _Lines, item: Any) -> str:

@@ -27,11 +27,11 @@ from andon.run.feed import Telescope
 from andon.run.live.notices import Notices
 from andon.run.live.past import Past
 from andon.run.live.tables import SpanTables
+from andon.run.live.trouble import passes
 from andon.run.live.watermark import AHEAD, Watermark
 from andon.run.settings import digest_of
 from andon.store.casebook import Casebook, Checkpoint, Conclusion, Message
 from andon.store.casebook.files import StateFiles
-from andon.run.live.trouble import passes
 from andon.store.errors import StoreError
 from andon.store.journal_segment import Segment
 

@@ -41,7 +41,7 @@ class LiveMetrics(Collector):
             gauge.add_metric([], getattr(now, name))
             yield gauge
         if now.lag is not None:
-            gauge = GaugeMetricFamily("andon_lag_seconds", "Clock minus newest packet seen by the engines")
+            gauge = GaugeMetricFamily("andon_lag_seconds", "Seconds that the engines are behind the journal")
             gauge.add_metric([], now.lag)
             yield gauge
         cpu = CounterMetricFamily(

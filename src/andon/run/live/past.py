@@ -91,8 +91,7 @@ class Past:
             return findings
         with self.still:
             counted = {
-                id(before): after
-                for before, after in zip(*self._recount(wanting, through), strict=True)
+                id(before): after for before, after in zip(*self._recount(wanting, through), strict=True)
             }
         return [counted.get(id(finding), finding) for finding in findings]
 

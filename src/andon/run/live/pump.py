@@ -30,10 +30,14 @@ from andon.store.journal_segment import Segment
 
 _SECOND = 1_000_000_000
 _PIECES = 16  # that wait for the journal; what waits longer stays in pipes, files and rings
-_HELD_ROWS = (
-    400_000  # rows of fresh segments that are handed on in memory; older ones are read again from disk
+# Rows of fresh segments that are handed on in memory; older ones are read again from disk.
+_HELD_ROWS = 400_000
+# Saving may take one part in so many of a core: to go through the journal again after a crash is cheap.
+_SAVING = 200
+_RECENT = 10.0  # seconds: a lag that was measured longer ago says nothing any more
+_LAST_TRIES = (
+    5  # seconds, about, to get the last rows of a source that cannot be asked again onto a full disk
 )
-_LAST_TRIES = 5  # seconds, about: to get the last rows of a source that cannot be asked again onto a full disk
 
 
 @dataclass
@@ -112,7 +116,9 @@ class Pump:
                 )
             source.open(positions.get(source.name))
         self._start("engines", self._engines)
-        readers = [self._start(f"source {source.name}", partial(self._read, source)) for source in self.sources]
+        readers = [
+            self._start(f"source {source.name}", partial(self._read, source)) for source in self.sources
+        ]
         try:
             self._pump(readers)
         except BaseException:
@@ -141,8 +147,10 @@ class Pump:
     @property
     def lag(self) -> float | None:
         """Seconds that the engines are behind the journal; None before their first segment."""
-        behind = self.backlog and self.counters.seen
-        return self._since(self.counters.seen) if behind else self.counters.lag
+        seen = self.counters.seen
+        if not seen or self.backlog:
+            return self._since(seen) if seen else None
+        return self.counters.lag if self._since(seen) < _RECENT else 0.0
 
     def _since(self, time_ns: int) -> float:
         return max(0.0, (self.clock() - time_ns) / 1e9)
@@ -337,8 +345,7 @@ class Pump:
                 pass
             if time.monotonic_ns() >= due and self.ledger.segment > saved:
                 spent, saved = self.checkpoint(), self.ledger.segment
-                # Saving large states must not eat more than a fiftieth of a core.
-                due = time.monotonic_ns() + max(self.checkpoint_ns, int(50 * spent * 1e9))
+                due = time.monotonic_ns() + max(self.checkpoint_ns, int(_SAVING * spent * 1e9))
         self.checkpoint()
 
     def checkpoint(self) -> float:

@@ -10,101 +10,53 @@ from pathlib import Path
 from typing import Any
 
 from andon.observe.live.folder import FolderSource
-from andon.observe.live.source import Source
-from andon.observe.live.stream import StreamSource
-from andon.records.contract import Organisation, Site, duration_ns
-from andon.run.engines import AnyEngine, choose, load_engines
+from andon.records.contract import duration_ns
 from andon.run.feed import Telescope
-from andon.run.live.config import Config, SourceTable
+from andon.run.live.config import Config
 from andon.run.live.ledger import Ledger, state_folder
 from andon.run.live.messages import messages_for
+from andon.run.live.parts import engines_of, sinks_of, site_of, source_of
 from andon.run.live.past import Past
 from andon.run.live.pump import Pump
 from andon.run.live.shed import Shedder
 from andon.run.live.status import Status, write_status
 from andon.run.live.tables import SpanTables
+from andon.run.live.trouble import Troubles, passes
 from andon.run.live.upkeep import Upkeep
-from andon.share.outbox import Delivery, make_sink, summary
+from andon.share.outbox import Delivery, summary
 from andon.store.casebook import Casebook
 from andon.store.casebook.files import StateFiles
 from andon.store.durable import make_folder
+from andon.store.errors import StoreError
 from andon.store.history import History
 from andon.store.journal import Journal
 from andon.store.journal_lock import StoreLock
 
+_DELIVER_AT_END = (
+    10.0  # seconds, at most, for what can be delivered before the end; the rest waits for the next start
+)
+
 Log = Callable[[str, dict[str, Any]], None]
 
 
-def site_of(config: Config) -> tuple[Site, list[str]]:
-    """The site that a configuration describes, and what was odd about its lists. Raises ValueError, OSError."""
-    from andon.detect.darknet.tools.catalogue import load as catalogue
-    from andon.observe import lists
-
-    remarks: list[str] = []
-    tables = {}
-    for name, path in config.lists.scanners.items():
-        tables[name], skipped = lists.scanner_list(path)
-        remarks += [f"{path}: {skipped.lines:,} lines skipped"] if skipped.lines else []
-    names: dict[int, str] = {}
-    if config.lists.rdns is not None:
-        names, skipped = lists.reverse_names(config.lists.rdns)
-        remarks += [f"{config.lists.rdns}: {skipped.lines:,} lines skipped"] if skipped.lines else []
-    settings = {
-        f"{engine}.{name}": value for engine, table in config.engine.items() for name, value in table.items()
-    }
-    site = Site(
-        telescope=config.telescope.prefixes,
-        lists=tables,
-        rdns=names,
-        locator=lists.locator(config.lists.geo) if config.lists.geo is not None else None,
-        organisations=tuple(Organisation(o.name, o.prefixes, o.sinks) for o in config.organisation),
-        relations={sign.tool: sign.check for sign in catalogue().globals if sign.explains},
-        settings=settings,
-    )
-    return site, remarks
-
-
-def engines_of(config: Config, site: Site) -> list[AnyEngine]:
-    """Engines in the order in which they conclude. Raises EngineError, ValueError for a setting that none has."""
-    engines = load_engines(site)
-    known = {name for engine in engines for name in engine.uses if name.count(".") == 2}
-    for name in site.settings:
-        if name not in known:
-            raise ValueError(
-                f"[engine] {name}: there is no such setting; there are {', '.join(sorted(known))}"
-            )
-    return choose(engines, config.engines) if config.engines else engines
-
-
-def source_of(table: SourceTable) -> Source:
-    """The source of one ``[[source]]``. Raises ValueError for one that cannot work here."""
-    if table.kind == "folder" and table.path is not None:
-        settle = duration_ns(table.settle) / 1e9
-        return FolderSource(table.name, table.path, table.pattern, settle)
-    if table.kind == "stdin":
-        return StreamSource(table.name, os.fdopen(0, "rb", buffering=0, closefd=False))
-    from andon.observe.live.interface import InterfaceSource
-
-    return InterfaceSource(table.name, table.interface, ring_bytes=table.ring, promiscuous=table.promiscuous)
-
-
 class Service:
-    """A running Andon. ``log(event, values)`` hears what happens; ``once``: stop when every folder is read.
+    """A running Andon. ``path``: of the configuration; ``log(event, values)`` hears what happens; ``once``: stop when
+    every folder is read.
 
-    Raises StoreError (another runner, damage), ValueError, SourceError, OSError."""
+    Raises ConfigError, StoreError (another runner, damage), ValueError, SourceError, OSError."""
 
     def __init__(
         self,
         config: Config,
         log: Log,
-        base: Path,
+        path: Path,
         once: bool = False,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.config, self.log, self.clock, self.started = config, log, clock, clock()
-        self.site, remarks = site_of(config)
-        engines = engines_of(config, self.site)
-        sinks = [make_sink(table, base) for table in config.sink]
+        self.site, remarks = site_of(config, path)
+        engines = engines_of(config, self.site, path)
+        sinks = sinks_of(config, path)
         self.sources = [source_of(table) for table in config.source]
         for source in self.sources:
             if isinstance(source, FolderSource):
@@ -126,18 +78,23 @@ class Service:
             StateFiles(state_folder(store)), SpanTables(store / "tables"), past, messages_for(config),
             threads=min(len(engines), os.cpu_count() or 1),
         )  # fmt: skip
+        self.troubles = Troubles()
         self.pump = Pump(
             self.sources, journal, self.ledger, Shedder(config.budget.backlog_rows, self.site.hash_key), clock,
             duration_ns(config.store.commit), config.store.commit_rows, duration_ns(config.store.checkpoint),
+            troubles=self.troubles, tell=self._happened,
         )  # fmt: skip
         self.upkeep = Upkeep(
             past, self.casebook, self._event_time, duration_ns(config.store.retention), config.store.history_bytes,
-            duration_ns(config.store.history_every) / 1e9, self._checkpointed,
+            duration_ns(config.store.history_every) / 1e9, self._checkpointed, self.troubles,
         )  # fmt: skip
         self.delivery = Delivery(self.casebook, sinks, clock) if sinks else None
         self._delivering = threading.Event()
         self._outbox: dict[str, dict[str, int]] = {}
         self._watching = threading.Event()
+        self.show: Callable[[Status], None] | None = (
+            None  # hears of the status once a second, instead of the log
+        )
         self._state = "starting"
         for remark in remarks:
             log("list", {"remark": remark})
@@ -173,11 +130,12 @@ class Service:
             self._state = "failed"
             raise
         finally:
+            # The store is ours until nobody writes to it: no time limit here, whoever has none left kills us.
             self.upkeep.stopping.set()
-            upkeep.join(timeout=120)
+            upkeep.join()
             self._delivering.set()
             if self.delivery is not None:
-                delivery.join(timeout=60)
+                delivery.join()
                 self.delivery.close()
             self._watching.set()
             watch.join()
@@ -194,15 +152,18 @@ class Service:
 
     def status(self) -> Status:
         counters, ledger = self.pump.counters, self.ledger
-        trouble = tuple(dict.fromkeys(text for text in (counters.trouble, self.upkeep.trouble) if text))
         return Status(
             pid=os.getpid(), started=self.started, clock=self.clock(), received=counters.received,
             journaled=counters.journaled, backlog=self.pump.backlog, shed=counters.shed, lost=counters.lost,
-            segment=ledger.segment, findings=ledger.findings,
-            lag=(self.clock() - ledger.latest) / 1e9 if ledger.latest else None, state=self._state, trouble=trouble,
+            segment=ledger.segment, findings=ledger.findings, severities=dict(ledger.by_severity),
+            lag=self.pump.lag, state=self._state, trouble=self.troubles.texts(),
             engines={n: (round(s.summarise, 3), round(s.conclude, 3)) for n, s in ledger.spent.items()},
-            sources=dict(counters.by_source), outbox=self._outbox, journal_bytes=self.pump.journal.nbytes,
+            sources={source.name: counters.by_source.get(source.name, 0) for source in self.sources},
+            outbox=self._outbox, journal_bytes=self.pump.journal.nbytes,
         )  # fmt: skip
+
+    def _happened(self, event: dict[str, Any]) -> None:
+        self.log("source", event)
 
     def _event_time(self) -> int:
         return min(self.clock(), self.ledger.latest)
@@ -220,18 +181,39 @@ class Service:
             if status.trouble != trouble:
                 trouble = status.trouble
                 self.log("trouble", {"what": list(trouble) or "over"})
-            if time.monotonic() - said >= 60.0:
+            if self.show is not None:
+                self.show(status)
+            elif time.monotonic() - said >= 60.0:
                 said = time.monotonic()
                 self.log("status", status.to_dict())
 
     def _deliver(self) -> None:
+        counted, told, until = -1e9, dict[str, str](), 0.0
         while self.delivery is not None:
             stopping = self._delivering.is_set()
-            report = self.delivery.step(0.2)
-            self._outbox = summary(self.casebook.outbox_counts())
-            for sink, error in report.errors.items():
-                self.log("sink", {"sink": sink, "trouble": error})
-            if stopping:
+            until = until or (time.monotonic() + _DELIVER_AT_END if stopping else 0.0)
+            going_on = False
+            try:
+                report = self.delivery.step(0.2)
+                going_on = bool(report.delivered or self.delivery.busy)
+                if stopping or time.monotonic() - counted >= 2.0:
+                    counted = time.monotonic()
+                    self._outbox = summary(self.casebook.outbox_counts())
+                unknown = ", ".join(report.unknown)
+                text = (
+                    f"messages wait for sinks that are not configured any more: {unknown}" if unknown else ""
+                )
+                self.troubles.say("delivery", text)
+            except StoreError as error:
+                if not passes(error):
+                    raise
+                self.troubles.say("delivery", str(error))
+            else:
+                for sink, error_text in report.errors.items():
+                    if told.get(sink) != error_text:
+                        self.log("sink", {"sink": sink, "trouble": error_text})
+                told.update(report.errors)
+            if stopping and (not going_on or time.monotonic() >= until):
                 return
             self._delivering.wait(0.2)
 
@@ -250,4 +232,8 @@ class Service:
             return lambda: None
         from andon.run.live.metrics import serve
 
-        return serve(self.config.metrics.listen, self.status)
+        try:
+            return serve(self.config.metrics.listen, self.status)
+        except OSError as error:
+            text = f"[metrics] listen {self.config.metrics.listen}: {error.strerror or error}"
+            raise OSError(error.errno, text) from error

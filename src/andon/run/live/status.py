@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from typing import Any
 from andon.records.finding import timestamp
 
 NAME = "status.json"
+_STALE = 60.0  # seconds: it is written once a second
 
 
 @dataclass(frozen=True)
 class Status:
-    """``lag``: seconds between the clock and the newest packet the engines have seen (None before the first);
+    """``lag``: seconds that the engines are behind the journal (None before their first segment); ``severities``:
+    findings by severity;
     ``engines``: CPU seconds of taking in and concluding; ``trouble``: what stands in the way, in words."""
 
     pid: int
@@ -32,6 +35,7 @@ class Status:
     lag: float | None
     state: str
     trouble: tuple[str, ...] = ()
+    severities: dict[str, int] = field(default_factory=dict)
     engines: dict[str, tuple[float, float]] = field(default_factory=dict)
     sources: dict[str, int] = field(default_factory=dict)
     outbox: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -58,13 +62,15 @@ def write_status(store: Path, status: dict[str, Any]) -> None:
 
 
 def read_status(store: Path) -> dict[str, Any] | None:
-    """The last status written; None if there is none. ``alive`` says whether that process still runs."""
+    """The last status written; None if there is none. ``alive``: that process still runs and writes (another one may
+    have its number by now)."""
+    path = store / NAME
     try:
-        status: dict[str, Any] = json.loads((store / NAME).read_text("utf-8"))
-        pid = int(status["pid"])
+        status: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        pid, age = int(status["pid"]), time.time() - path.stat().st_mtime
     except (OSError, ValueError, KeyError):
         return None
-    status["alive"] = _runs(pid)
+    status["alive"] = _runs(pid) and age < _STALE
     return status
 
 

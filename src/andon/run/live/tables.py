@@ -9,14 +9,17 @@ from pathlib import Path
 import pyarrow as pa
 
 from andon.records.finding import Finding
-from andon.store.durable import make_folder
+from andon.store.durable import make_folder, sync_path
+from andon.store.errors import explained
 from andon.store.parquet import write_table
 
 _INLINE = 100
 
 
 class SpanTables:
-    """``folder/ENGINE.TABLE/SPAN-START.parquet``; written and synced before the casebook names them."""
+    """``folder/ENGINE.TABLE/SPAN-START.parquet``; written and synced before the casebook names them.
+
+    ``write`` raises StoreFull, StoreReadOnly, StoreError; it may be called again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,8 +39,10 @@ class SpanTables:
         path = Path(name.replace(":", ".")) / f"{span}-{start}.parquet"
         final = self.folder / path
         make_folder(final.parent)
-        write_table([table], final)
-        digest = hashlib.sha256(final.read_bytes()).hexdigest()
+        with explained(final, "writing a table"):
+            write_table([table], final)
+            sync_path(final.parent)
+            digest = hashlib.sha256(final.read_bytes()).hexdigest()
         return name, str(path), digest, table.num_rows
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from andon.run.live.past import Past
-from andon.store.casebook import Casebook
 from andon.run.live.trouble import Troubles, passes
+from andon.store.casebook import Casebook
 from andon.store.errors import StoreError
 
 _HOUR = 3600.0
@@ -42,19 +42,28 @@ class Upkeep:
             self.once()
             if time.monotonic() - compacted >= _HOUR:
                 compacted = time.monotonic()
-                self._compact()
+                self._do("compaction", self._compact)
         self.once()
 
     def once(self) -> None:
-        """Bring the history up to the journal and drop what is no longer needed. What passes is kept in ``troubles``
-        and tried again the next time."""
-        try:
-            self._once()
-            self.troubles.say("history", "")
-        except StoreError as error:
-            self._trouble(error)
+        """Drop what is too old, bring the history up to the journal, drop what the journal need not hold any more. What
+        passes is kept in ``troubles`` and tried again the next time."""
+        # First, and apart: where the disk is full, retention is what makes room.
+        if time.monotonic() - self._expired >= max(_EXPIRE, self.every):
+            self._expired = time.monotonic()
+            self._do("retention", self._expire)
+        self._do("history", self._append)
 
-    def _once(self) -> None:
+    def _do(self, part: str, work: Callable[[], None]) -> None:
+        try:
+            work()
+            self.troubles.say(part, "")
+        except StoreError as error:
+            if not passes(error):
+                raise
+            self.troubles.say(part, str(error))
+
+    def _append(self) -> None:
         history, journal = self.past.history, self.past.journal
         through = self.checkpointed()
         if history is not None:
@@ -62,19 +71,12 @@ class Upkeep:
             through = min(through, history.last_segment)
         with self.past.still:
             journal.drop_through(through)
-        if history is not None and time.monotonic() - self._expired >= max(_EXPIRE, self.every):
-            self._expired = time.monotonic()
-            history.expire(before_ns=self.now() - self.keep_ns, keep_bytes=self.keep_bytes or None)
+
+    def _expire(self) -> None:
+        if self.past.history is not None:
+            self.past.history.expire(before_ns=self.now() - self.keep_ns, keep_bytes=self.keep_bytes or None)
 
     def _compact(self) -> None:
-        try:
-            if self.past.history is not None:
-                self.past.history.compact()
-            self.casebook.forget(self.now() - 10 * self.keep_ns)  # table files stay as long as findings do
-        except StoreError as error:
-            self._trouble(error)
-
-    def _trouble(self, error: StoreError) -> None:
-        if not passes(error):
-            raise error
-        self.troubles.say("history", str(error))
+        if self.past.history is not None:
+            self.past.history.compact()
+        self.casebook.forget(self.now() - 10 * self.keep_ns)  # table files stay as long as findings do

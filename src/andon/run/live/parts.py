@@ -1,0 +1,118 @@
+"""From the configuration to what runs: the site, engines, sources and sinks. Mistakes name the line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from andon.observe.live.folder import FolderSource
+from andon.observe.live.source import Source
+from andon.observe.live.stream import StreamSource
+from andon.records.contract import Organisation, Site, duration_ns
+from andon.run.engines import AnyEngine, EngineError, choose, load_engines
+from andon.run.live.config import Config, ConfigError, SourceTable, line_of
+from andon.share.outbox import Sink, make_sink
+
+
+def site_of(config: Config, path: Path) -> tuple[Site, list[str]]:
+    """The site that the configuration in ``path`` describes, and what was odd about its lists. Raises ConfigError."""
+    from andon.detect.darknet.tools.catalogue import load as catalogue
+    from andon.observe import lists
+
+    remarks: list[str] = []
+
+    def read(place: tuple[str, ...], file: Path, reader: Callable[[Path], tuple[Any, Any]]) -> Any:
+        try:
+            table, skipped = reader(file)
+        except (OSError, ValueError) as error:
+            raise _wrong(path, place, _text(error, file)) from error
+        remarks.extend([f"{file}: {skipped.lines:,} lines skipped"] if skipped.lines else [])
+        return table
+
+    tables = {
+        name: read(("lists", "scanners", name), file, lists.scanner_list)
+        for name, file in config.lists.scanners.items()
+    }
+    rdns, geo = config.lists.rdns, config.lists.geo
+    names = {} if rdns is None else read(("lists", "rdns"), rdns, lists.reverse_names)
+    locator = None
+    if geo is not None:
+        try:
+            locator = lists.locator(geo)
+        except (OSError, ValueError) as error:
+            raise _wrong(path, ("lists", "geo"), _text(error, geo)) from error
+    site = Site(
+        telescope=config.telescope.prefixes,
+        lists=tables,
+        rdns=names,
+        locator=locator,
+        organisations=tuple(Organisation(o.name, o.prefixes, o.sinks) for o in config.organisation),
+        relations={sign.tool: sign.check for sign in catalogue().globals if sign.explains},
+        settings={".".join(place): value for place, value in _settings(config.engine)},
+    )
+    return site, remarks
+
+
+def engines_of(config: Config, site: Site, path: Path) -> list[AnyEngine]:
+    """Engines in the order in which they conclude. Raises ConfigError."""
+    places = {".".join(place): ("engine", *place) for place, _ in _settings(config.engine)}
+    try:
+        engines = load_engines(site)
+        chosen = choose(engines, config.engines) if config.engines else engines
+    except (EngineError, ValueError) as error:
+        found = next((place for name, place in places.items() if name in str(error)), None)
+        named = next((n for n, o in enumerate(config.organisation) if repr(o.name) in str(error)), None)
+        place = found or (("organisation", named) if named is not None else ("engines",))
+        raise _wrong(path, place, str(error)) from error
+    known = {name for engine in engines for name in engine.uses if name.count(".") == 2}
+    for name, place in places.items():
+        if name not in known:
+            there = ", ".join(sorted(known)) or "none"
+            raise _wrong(path, place, f"engine setting {name}: there is no such setting; there are {there}")
+    return chosen
+
+
+def sinks_of(config: Config, path: Path) -> list[Sink]:
+    """Raises ConfigError."""
+    sinks = []
+    for number, table in enumerate(config.sink):
+        try:
+            sinks.append(make_sink(table, path.resolve().parent))
+        except (ValueError, OSError) as error:
+            key = next((key for key in table if key in str(error).split(": ")[-1].split()), "name")
+            raise _wrong(path, ("sink", number, key), str(error)) from error
+    return sinks
+
+
+def source_of(table: SourceTable) -> Source:
+    """The source of one ``[[source]]``."""
+    idle = duration_ns(table.idle) / 1e9
+    if table.kind == "folder" and table.path is not None:
+        settle = duration_ns(table.settle) / 1e9
+        return FolderSource(table.name, table.path, table.pattern, settle, idle=idle)
+    if table.kind == "stdin":
+        return StreamSource(table.name, os.fdopen(0, "rb", buffering=0, closefd=False), idle=idle)
+    from andon.observe.live.interface import InterfaceSource
+
+    return InterfaceSource(table.name, table.interface, ring_bytes=table.ring, promiscuous=table.promiscuous)
+
+
+def _settings(
+    tables: Mapping[str, Any], place: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Settings of engines, whether the table is written ``[engine."a.b"]`` or ``[engine.a.b]``."""
+    for name, value in tables.items():
+        if isinstance(value, Mapping):
+            yield from _settings(value, (*place, name))
+        else:
+            yield (*place, name), value
+
+
+def _text(error: Exception, file: Path) -> str:
+    return f"{file}: {error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def _wrong(path: Path, place: tuple[str | int, ...], text: str) -> ConfigError:
+    return ConfigError(f"{path}:{line_of(path, *place)}: {text}")
