@@ -68,7 +68,9 @@ class Service:
         self.store = store
         self.casebook = Casebook(config.store.casebook or store)
         self.casebook.migrate()
-        self.casebook.remember("telescope", json.dumps(list(self.site.telescope)))  # for `andon findings check`
+        self.casebook.remember(
+            "telescope", json.dumps(list(self.site.telescope))
+        )  # for `andon findings check`
         journal = Journal(store / "journal", config.store.journal_bytes)
         history = History(store / "history", clock=clock) if config.store.history else None
         if history is not None:

@@ -54,12 +54,12 @@ def is_fragment(residue: np.ndarray, port: np.ndarray, bitwise: bool, port_known
         return False
     if len(heavy) >= 3:
         return True
-    (c0, c1), (p0, p1) = heavy.astype(np.uint32), of
-    step, mask = (c0 - c1, p0 - p1), np.uint32(0xFFFF)
+    (c0, c1), (p0, p1) = heavy.tolist(), of.tolist()
+    constants, ports = (c0 - c1) & 0xFFFFFFFF, p0 - p1
     return bool(
-        ((c0 ^ c1) in (p0 ^ p1, p0 ^ p1 << np.uint32(16)))
-        or (step[0] & mask in (step[1] & mask, -step[1] & mask))
-        or (step[0] == step[1] << np.uint32(16))
+        (c0 ^ c1) in (p0 ^ p1, (p0 ^ p1) << 16 & 0xFFFFFFFF)
+        or constants & 0xFFFF in (ports & 0xFFFF, -ports & 0xFFFF)
+        or constants == ports << 16 & 0xFFFFFFFF
     )
 
 
