@@ -32,7 +32,7 @@ from andon.records.expression.ast import Comparison, Const, Fn, Sum, children, f
 from andon.records.expression.evaluate import execute
 from andon.records.expression.keyed import conjuncts
 from andon.records.expression.program import compile_program, compile_value
-from andon.simulate.fingerprints import score
+from andon.simulate.fingerprints import SCANNED_PORTS, score
 from andon.simulate.internet import DEFAULT_TELESCOPE, Family, InternetConfig, truth
 from andon.simulate.internet.solve import assignments
 
@@ -40,26 +40,6 @@ FORMULAS: Final = 16
 LEAST_BITS: Final = 12.0
 LEAST_VALUES: Final = 200  # of the compared field in 4,096 packets
 _WIDE: Final = {"ip.dst": 32, "tcp.seq": 32}
-_PORTS: Final = (
-    21,
-    22,
-    23,
-    80,
-    81,
-    443,
-    445,
-    1433,
-    2323,
-    3306,
-    3389,
-    5555,
-    5900,
-    6379,
-    7547,
-    8080,
-    8443,
-    37215,
-)
 # Target -> how often, and which fields it is made of how often.
 _TARGETS: Final = {
     "tcp.seq": (0.62, {"ip.dst": 6, "tcp.srcport": 2.2, "tcp.dstport": 1.3, "ip.id": 0.4}),
@@ -237,7 +217,7 @@ def sendable(text: str) -> bool:
             ("src_port", 16), ("tcp_window", 16), ("ttl", 8),
         )
     }  # fmt: skip
-    columns["dst_port"] = rng.choice(np.array(_PORTS, np.uint16), rows)
+    columns["dst_port"] = rng.choice(np.array(SCANNED_PORTS, np.uint16), rows)
     columns["tcp_flags"], columns["layers"] = np.full(rows, 2, np.uint8), np.full(rows, 5, np.uint8)
     keys = np.full(rows, 0x1234_5678, np.uint32)
     if any(a.field in ("tcp.dstport", "ip.dst") for a in made):
@@ -262,7 +242,7 @@ def families_of(formulas: Sequence[Formula], seed: int, packets: int) -> tuple[F
     rows = []
     for number, formula in enumerate(formulas):
         sources = max(40, round(math.exp(rng.uniform(math.log(80), math.log(1500))) * packets / 1_000_000))
-        chosen = rng.choice(np.array(_PORTS), int(rng.integers(3, 9)), replace=False)
+        chosen = rng.choice(np.array(SCANNED_PORTS), int(rng.integers(3, 9)), replace=False)
         rows.append(
             Family(
                 name=f"f{number}", tool="raw", kind="botnet", purpose="attack", sources=sources,

@@ -113,7 +113,7 @@ def benchmark_families(seed: int, packets: int = 1_000_000) -> tuple[Family, ...
     rows = []
     for kind in benchmark_kinds(seed):
         sources = max(40, round(float(np.exp(rng.uniform(math.log(80), math.log(1500)))) * scale))
-        chosen = rng.choice(np.array(_PORTS), int(rng.integers(3, 9)), replace=False)
+        chosen = rng.choice(np.array(SCANNED_PORTS), int(rng.integers(3, 9)), replace=False)
         ports = tuple((int(port), int(rng.integers(1, 6))) for port in chosen)
         rows.append(
             Family(
@@ -125,7 +125,7 @@ def benchmark_families(seed: int, packets: int = 1_000_000) -> tuple[Family, ...
     return tuple(rows)
 
 
-_PORTS: Final = (
+SCANNED_PORTS: Final = (
     21,
     22,
     23,
