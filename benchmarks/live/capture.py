@@ -95,14 +95,20 @@ def receive(expected: int) -> None:
     )
 
 
-def send_by_socket(capture: Path, rate: int) -> None:
-    """In the sending namespace: frames of the capture, one system call each."""
+def frames_of(capture: Path) -> list[bytes]:
+    """The frames of a plain pcap file."""
     data = capture.read_bytes()
     at, frames = 24, []
     while at < len(data):
         size = int.from_bytes(data[at + 8 : at + 12], "little")
         frames.append(data[at + 16 : at + 16 + size])
         at += 16 + size
+    return frames
+
+
+def send_by_socket(capture: Path, rate: int) -> None:
+    """In the sending namespace: frames of the capture, one system call each."""
+    frames = frames_of(capture)
     out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     out.bind(("bench0", 0))
     begin = time.monotonic()

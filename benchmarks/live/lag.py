@@ -28,7 +28,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from capture import RECEIVING, SENDING, down, up
+from capture import RECEIVING, SENDING, down, frames_of, up
 
 from andon.simulate.internet import DEFAULT_TELESCOPE, InternetConfig, simulate
 
@@ -97,12 +97,7 @@ def scan(number: int, at: int) -> bytes:
 
 def send(capture: Path, rate: int, hosts: int) -> None:
     """In the sending namespace: the background at a steady rate, and the hosts; says when each one began."""
-    data = capture.read_bytes()
-    at, frames = 24, []
-    while at < len(data):
-        size = int.from_bytes(data[at + 8 : at + 12], "little")
-        frames.append(data[at + 16 : at + 16 + size])
-        at += 16 + size
+    frames = frames_of(capture)
     out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     out.bind(("bench0", 0))
     due = sorted((2.0 + host * BETWEEN + n / BURST, host, n) for host in range(hosts) for n in range(BURST))

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from andon.records.columns import column
 from andon.records.contract import Site
-from andon.records.finding import SEVERITIES, Finding
+from andon.records.finding import Finding
 from andon.run.conclusions import Concluded, Conclusions, outcome_tables
 from andon.run.engines import AnyEngine
 from andon.run.feed import Telescope
@@ -329,11 +329,6 @@ def _table_bytes(table: pa.Table) -> bytes:
 
 def _table_of(data: bytes) -> pa.Table:
     return pa.ipc.open_stream(data).read_all()
-
-
-def most_severe(findings: Sequence[Finding]) -> str:
-    """The worst severity among them; "" if there are none."""
-    return max((f.severity for f in findings), key=SEVERITIES.index, default="")
 
 
 def state_folder(store: Path) -> Path:

@@ -44,11 +44,6 @@ class Discovery:
     candidates: int = 0
     chance_families: float = 0.0
 
-    @property
-    def unexplained(self) -> np.ndarray:
-        """Bool per source of the sample."""
-        return ~self.explained
-
 
 def discover(
     sample: Sample,

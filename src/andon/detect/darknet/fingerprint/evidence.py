@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from andon.detect.darknet.fingerprint.judged import GUARD, Day, Judged, expressible, number
-from andon.detect.darknet.fingerprint.measure import SESSION_BITS, Measured
+from andon.detect.darknet.fingerprint.measure import Measured
+from andon.detect.darknet.fingerprint.proof import SESSION_BITS
 from andon.detect.darknet.fingerprint.statement import constant
 from andon.records.expression import NotExpressible, canonical, parse, session_sql
 from andon.records.finding import Check, Evidence

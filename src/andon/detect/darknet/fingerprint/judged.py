@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from andon.detect.darknet.fingerprint.carry import Known
-from andon.detect.darknet.fingerprint.measure import GLOBAL_BITS, SESSION_BITS, Measured, Packets
+from andon.detect.darknet.fingerprint.measure import Measured, Packets
 from andon.detect.darknet.fingerprint.overlap import SAME, Shared
+from andon.detect.darknet.fingerprint.proof import GLOBAL_BITS, SESSION_BITS
 from andon.detect.darknet.fingerprint.sample import Family
 from andon.records.expression import ExpressionError, chance_rate, parse
 

@@ -11,8 +11,9 @@ from andon.records.expression import canonical, chance_rate, evaluate, parse, se
 from andon.records.expression.program import compile_program
 
 from .candidate import FULL, Candidate
+from .proof import GLOBAL_BITS, SESSION_BITS, log2_choose
 from .search import Search
-from .verify import GLOBAL_BITS, SESSION_BITS, Counted, Verified, log2_choose
+from .verify import Counted, Verified
 
 
 def explain_known(search: Search, known: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from andon.detect.darknet.fingerprint.proof import GLOBAL_BITS, SESSION_BITS, log2_choose
 from andon.detect.darknet.fingerprint.sample import COLUMNS, Family, Sample
 from andon.detect.darknet.fingerprint.verify import Counted
 from andon.records.expression import (
@@ -32,8 +33,6 @@ from andon.records.expression.keyed import conjuncts
 from andon.records.expression.program import compile_value
 from andon.records.packet import IPV4, SYN, TCP
 
-GLOBAL_BITS = 24.0  # evidence asked of a source of a carried family: among 10^6 sources 0.06 by chance
-SESSION_BITS = 40.0
 _CHANCE_SHARE = 0.01
 _Z = 1.959964  # two-sided 95 %
 
@@ -252,7 +251,7 @@ def recognise(
     key = keys if len(keys) else np.zeros(len(rows), np.uint32)
     groups = Counted.of(packets.of_row[rows], key, _compared(packets, expression, rows))
     each = np.minimum(bits, np.bitwise_count(groups.varied)) if session else bits
-    evidence = (groups.hits - session) * each - _log2_choose(
+    evidence = (groups.hits - session) * each - log2_choose(
         np.maximum(sizes[groups.source], groups.hits), groups.hits
     )
     strong = (evidence >= (SESSION_BITS if session else GLOBAL_BITS)) & (groups.hits >= (3 if session else 1))
@@ -275,14 +274,6 @@ def _compared(packets: Packets, expression: Expression, rows: np.ndarray) -> np.
     mixed: np.ndarray = c["dst"] ^ (c["tcp_seq"] * np.uint32(0x9E3779B1)) ^ c["src_port"].astype(np.uint32)
     chosen: np.ndarray = mixed[rows]
     return chosen
-
-
-_LOG2_FACTORIAL = np.cumsum(np.r_[0.0, np.log2(np.arange(1, 4097))])
-
-
-def _log2_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
-    n, k = np.minimum(n, 4096), np.minimum(k, 4096)
-    return np.asarray(_LOG2_FACTORIAL[n] - _LOG2_FACTORIAL[k] - _LOG2_FACTORIAL[n - k])
 
 
 def without_rows(sample: Sample, gone: np.ndarray) -> tuple[Sample, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from andon.detect.darknet.fingerprint.carry import Families
+from andon.detect.darknet.fingerprint.evidence import dotted
+from andon.detect.darknet.fingerprint.judged import number
 from andon.detect.darknet.fingerprint.order import BITS, CYCLIC, STRIDE, OrderFound, Orders, shared_scans
 from andon.detect.darknet.fingerprint.order_check import order_check
 from andon.detect.darknet.fingerprint.sample import Sample
@@ -100,7 +101,7 @@ def _finding(
     times = np.concatenate([sample.columns["ts"][one.rows] for one in group])
     total = sum(packets.values())
     known = carried.see(name, "session", "scan-order", window[0], len(packets), total)
-    count = _number(len(packets), "source")
+    count = number(len(packets), "source")
     visiting = f"visit{'' if len(packets) != 1 else 's'} addresses in this order"
     doing = visiting if name == group[0].order else "share one scan"
     chance = orders.series * 2.0**-BITS
@@ -112,7 +113,7 @@ def _finding(
         statement=_statement(name, group, packets, orders, sample, known.spans),
         confidence=0.99 * (1.0 - min(1.0, chance)),
         calibration=f"every source has at least {BITS:.0f} bits of evidence after all orders, multipliers and series "
-        f"that were tried have been paid for: {chance:.2g} by chance among the {_number(orders.sources, 'source')} "
+        f"that were tried have been paid for: {chance:.2g} by chance among the {number(orders.sources, 'source')} "
         "judged; at most 0.99, because several programs may walk in the same order",
         window=window,
         subject=("fingerprint", name),
@@ -120,7 +121,7 @@ def _finding(
         last_seen=int(times.max()),
         count=total,
         entities=tuple(
-            Entity("ipv4-addr", _dotted(sample.src[source]), packets[source]) for source in by_size
+            Entity("ipv4-addr", dotted(sample.src[source]), packets[source]) for source in by_size
         ),
         evidence=_evidence(group, sample),
         attack=("T1595.001",),
@@ -136,7 +137,7 @@ def _statement(
     sample: Sample,
     spans: int,
 ) -> str:
-    count = _number(len(packets), "source")
+    count = number(len(packets), "source")
     if name != group[0].order:
         text = (
             f"{count} walk the group modulo 2^32 + 15 with one and the same generator, {group[0].walk.generator}: one "
@@ -149,11 +150,9 @@ def _statement(
             "modulo 2^32 + 15. No header field is needed for this, so it holds for a ZMap that hides its marks. "
         )
         if small:
-            text += f"In {_number(small, 'scan')} the generator is below 2^22, as ZMap draws it now. "
+            text += f"In {number(small, 'scan')} the generator is below 2^22, as ZMap draws it now. "
         if len(group) > small:
-            text += (
-                f"In {_number(len(group) - small, 'scan')} it is larger: an older ZMap, or a copy of one. "
-            )
+            text += f"In {number(len(group) - small, 'scan')} it is larger: an older ZMap, or a copy of one. "
     elif name == STRIDE:
         text = f"{count} visited the telescope in steps of one constant length modulo 2^32, each source with its own. "
     else:
@@ -181,13 +180,13 @@ def _evidence(group: Sequence[OrderFound], sample: Sample) -> tuple[Evidence, ..
     least = min(one.bits for one in group)
     items = [
         Evidence(
-            f"{_number(len(group), 'scan')}, each with at least {least:,.0f} bits of evidence for its order"
+            f"{number(len(group), 'scan')}, each with at least {least:,.0f} bits of evidence for its order"
         )
     ]
     for one in group[:_CHECKED]:
         made = order_check(sample, one)
         if made is not None:
-            where = f"{_dotted(sample.src[one.source])}" + (f" at port {one.port}" if one.port >= 0 else "")
+            where = f"{dotted(sample.src[one.source])}" + (f" at port {one.port}" if one.port >= 0 else "")
             items.append(
                 Evidence(f"{where}: {made[0]} (SQL over packets.parquet as the table packets)", made[1])
             )
@@ -228,7 +227,7 @@ def _attributes(
 
 def _scan(one: OrderFound, sample: Sample) -> dict[str, Any]:
     made: dict[str, Any] = {
-        "source": _dotted(sample.src[one.source]),
+        "source": dotted(sample.src[one.source]),
         "port": one.port if one.port >= 0 else "all",
         "direction": "down" if one.down else "up",
         "bits": round(one.bits, 1),
@@ -263,11 +262,3 @@ def _table(found: Sequence[OrderFound], sample: Sample) -> pa.Table:
     return pa.Table.from_arrays(
         [pa.array([row[n] for row in rows], field.type) for n, field in enumerate(ORDERS)], schema=ORDERS
     )
-
-
-def _dotted(address: int) -> str:
-    return str(ipaddress.IPv4Address(int(address)))
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import lgamma, log
+from math import log
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,8 @@ from numpy.typing import NDArray
 from andon.records.expression import Expression, chance_rate
 
 from .candidate import Candidate, columns_of, values
+from .proof import GLOBAL_BITS, SESSION_BITS, log2_choose
 
-GLOBAL_BITS = 24.0  # evidence for one more source of a relation that many others have shown
-SESSION_BITS = 40.0
 _NEIGHBOURS = 8
 _SMALL_STEP = 4096
 
@@ -60,17 +59,6 @@ class Rows:
     @classmethod
     def of(cls, columns: Mapping[str, NDArray[Any]], source: np.ndarray, sources: int) -> Rows:
         return cls(columns, source, np.bincount(source, minlength=sources))
-
-
-_LOG_FACTORIAL = np.array([lgamma(i + 1) / log(2) for i in range(4097)])
-
-
-def log2_choose(n: np.ndarray, h: np.ndarray) -> np.ndarray:
-    """log2 of the binomial coefficient; large n are cut, which only lowers what is subtracted by little."""
-    n = np.minimum(n, 4096)
-    h = np.minimum(h, n)
-    found: np.ndarray = _LOG_FACTORIAL[n] - _LOG_FACTORIAL[h] - _LOG_FACTORIAL[n - h]
-    return found
 
 
 @dataclass
