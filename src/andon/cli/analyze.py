@@ -38,6 +38,9 @@ def command(
     engine: list[str] = typer.Option(
         [], "--engine", help="Run only this engine and what it needs. Repeatable."
     ),
+    also: list[str] = typer.Option(
+        [], "--with", help="Run this engine besides the usual ones, e.g. darknet.glasso. Repeatable."
+    ),
     top: int = typer.Option(5, "--top", min=1, help="Findings of one kind to show in the table."),
     hash_key: int = typer.Option(
         0,
@@ -60,7 +63,7 @@ def command(
         fail("--packets needs --out DIR", 2)
     from andon.records.contract import Site
     from andon.run.batch import analyze
-    from andon.run.engines import EngineError, choose, load_engines
+    from andon.run.engines import EngineError, known_settings, load_engines
     from andon.run.spool import spooled
 
     _usable(files, out)
@@ -68,10 +71,8 @@ def command(
     if hash_key:
         site = replace(site, hash_key=hash_key)
     try:
-        engines = load_engines(site)
-        _known_settings(site, engines)
-        if engine:
-            engines = choose(engines, engine)
+        engines = load_engines(site, engine or None, also)
+        _known_settings(site, known_settings(site))
         with spooled(files) as paths, progress("analyze") as report:
             result = analyze(paths, site, engines, report)
             for item in result.files:
@@ -169,8 +170,7 @@ def _site(
     return make(telescope=prefixes, lists=tables, rdns=names, locator=where, settings=settings)
 
 
-def _known_settings(site: Site, engines: list[Any]) -> None:
-    known = {name for engine in engines for name in engine.uses if name.count(".") == 2}
+def _known_settings(site: Site, known: set[str]) -> None:
     unknown = [name for name in site.settings if name not in known]
     if unknown:
         fail(f"--set {unknown[0]}: there is no such setting; there are {', '.join(sorted(known))}", 2)

@@ -165,6 +165,7 @@ class Engine(Protocol[S, C]):
     publishes: ClassVar[Mapping[str, pa.Schema]]
     limit: ClassVar[int]  # largest summary, in bytes
     carries: ClassVar[type[State]]  # class of the carry; Nothing if it remembers nothing
+    # An engine may have `on_request: ClassVar[bool] = True`: it then runs only where it is asked for.
 
     def empty(self) -> S: ...
     def summarise(self, batch: pa.RecordBatch, into: S) -> S: ...

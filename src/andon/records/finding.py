@@ -32,6 +32,10 @@ KINDS: Mapping[str, str] = {
     "load-shed": "medium",
     "capture-gap": "medium",
     "own-host-alert": "medium",
+    "coordinated-activity": "medium",
+    "campaign": "low",
+    "port-set": "informational",
+    "port-set-birth": "medium",
 }
 
 

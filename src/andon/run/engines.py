@@ -29,16 +29,38 @@ class EngineError(RuntimeError):
     """An engine cannot be used as it is: unknown name, unmet or circular needs."""
 
 
-def load_engines(site: Site, names: Sequence[str] | None = None) -> list[AnyEngine]:
+def load_engines(site: Site, names: Sequence[str] | None = None, also: Sequence[str] = ()) -> list[AnyEngine]:
     """Our engines and installed third-party ones, each after those whose tables it needs.
 
-    ``names`` picks some of them by ``Engine.name`` together with what they need. An engine that has nothing to do at
-    this site is None and left out. Raises EngineError.
+    ``names`` picks some of them by ``Engine.name`` together with what they need. An engine with ``on_request = True``
+    runs only if it is named, there or in ``also`` (which adds to the others), or switched on by its setting ``on``.
+    An engine that has nothing to do at this site is None and left out. Raises EngineError.
     """
+    engines = _every(site)
+    if names is None:
+        names = [engine.name for engine in engines if not _on_request(engine) or _switched_on(site, engine)]
+    return in_order(choose(engines, [*names, *also]))
+
+
+def known_settings(site: Site) -> set[str]:
+    """Names that ``Site.settings`` may have, "ENGINE.NAME", of all engines, running or not."""
+    engines = _every(site)
+    names = {name for engine in engines for name in engine.uses if name.count(".") == 2}
+    return names | {f"{engine.name}.on" for engine in engines if _on_request(engine)}
+
+
+def _every(site: Site) -> list[AnyEngine]:
     makers = [import_module(module).engine for module in BUILT_IN]
     makers += [entry.load() for entry in entry_points(group="andon.engines")]
-    engines: list[AnyEngine] = [engine for engine in (make(site) for make in makers) if engine is not None]
-    return in_order(engines if names is None else choose(engines, names))
+    return [engine for engine in (make(site) for make in makers) if engine is not None]
+
+
+def _on_request(engine: AnyEngine) -> bool:
+    return bool(getattr(engine, "on_request", False))
+
+
+def _switched_on(site: Site, engine: AnyEngine) -> bool:
+    return bool(site.settings.get(f"{engine.name}.on", False))
 
 
 def choose(engines: Sequence[AnyEngine], names: Sequence[str]) -> list[AnyEngine]:

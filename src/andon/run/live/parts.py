@@ -11,7 +11,7 @@ from andon.observe.live.folder import FolderSource
 from andon.observe.live.source import Source
 from andon.observe.live.stream import StreamSource
 from andon.records.contract import Organisation, Site, duration_ns
-from andon.run.engines import AnyEngine, EngineError, choose, load_engines
+from andon.run.engines import AnyEngine, EngineError, known_settings, load_engines
 from andon.run.live.config import Config, ConfigError, SourceTable, line_of
 from andon.share.outbox import Sink, make_sink
 
@@ -59,14 +59,13 @@ def engines_of(config: Config, site: Site, path: Path) -> list[AnyEngine]:
     """Engines in the order in which they conclude. Raises ConfigError."""
     places = {".".join(place): ("engine", *place) for place, _ in _settings(config.engine)}
     try:
-        engines = load_engines(site)
-        chosen = choose(engines, config.engines) if config.engines else engines
+        chosen = load_engines(site, config.engines or None)
     except (EngineError, ValueError) as error:
         found = next((place for name, place in places.items() if name in str(error)), None)
         named = next((n for n, o in enumerate(config.organisation) if repr(o.name) in str(error)), None)
         place = found or (("organisation", named) if named is not None else ("engines",))
         raise _wrong(path, place, str(error)) from error
-    known = {name for engine in engines for name in engine.uses if name.count(".") == 2}
+    known = known_settings(site)
     for name, place in places.items():
         if name not in known:
             there = ", ".join(sorted(known)) or "none"
