@@ -26,6 +26,9 @@ def command(
     ),
     mask: bool = typer.Option(False, "--mask", help="Give nothing away about where the telescope is."),
     packets: bool = typer.Option(False, "--packets", help="With --out: packets.parquet too, for SQL."),
+    plots: str = typer.Option(
+        "", "--plots", help="With --out: png or svg of each coordinated activity, sources over time."
+    ),
     known: list[str] = typer.Option(
         [], "--list", help="NAME=FILE: known scanners as CIDR,ORGANISATION (CSV or Parquet). Repeatable."
     ),
@@ -61,6 +64,8 @@ def command(
         fail("--packets writes dark addresses; it does not go with --mask", 2)
     if packets and out is None:
         fail("--packets needs --out DIR", 2)
+    if plots and (out is None or plots not in ("png", "svg")):
+        fail("--plots is png or svg, and needs --out DIR", 2)
     from andon.records.contract import Site
     from andon.run.batch import analyze
     from andon.run.engines import EngineError, known_settings, load_engines
@@ -81,7 +86,7 @@ def command(
             if result.readable:
                 _answer(result, site, mask, format, top)
                 if out is not None:
-                    _write(result, out, site, mask, paths if packets else None)
+                    _write(result, out, site, mask, paths if packets else None, plots)
     except (EngineError, ValueError) as error:
         fail(str(error), 2)
     except OSError as error:
@@ -120,9 +125,9 @@ def _answer(result: Analysis, site: Site, mask: bool, format: Format, top: int) 
     show(result, findings, masked=mask, given=site.telescope, top=top)
 
 
-def _write(result: Analysis, out: Path, site: Site, mask: bool, paths: list[str] | None) -> None:
+def _write(result: Analysis, out: Path, site: Site, mask: bool, paths: list[str] | None, plots: str) -> None:
     from andon.run.mask import Mask, telescope_networks
-    from andon.run.results import write_packets_of, write_results
+    from andon.run.results import write_activity_plots, write_packets_of, write_results
 
     cover = Mask(telescope_networks(result.tables, site.telescope)) if mask else None
     write_results(result, out, cover)
@@ -130,6 +135,9 @@ def _write(result: Analysis, out: Path, site: Site, mask: bool, paths: list[str]
         readable = [item.path for item in result.files if item.error is None]
         rows = write_packets_of(readable, site.telescope, out / "packets.parquet")
         note(f"{rows:,} packets in {out / 'packets.parquet'}")
+    if plots:
+        made, more = write_activity_plots(result, out, plots, cover)
+        note(f"{made} plots in {out / 'plots'}" + (f"; {more} less surprising ones left out" if more else ""))
     note(f"results in {out}")
 
 

@@ -23,12 +23,16 @@ _LONG = 200  # characters of a query that are shown
 # What a person asks first: how much, who with which tool, for what, who suffers.
 _ORDER = (
     "census",
+    "coordinated-activity",
+    "port-set-birth",
+    "campaign",
     "known-tool",
     "scanner-fingerprint",
     "scan-order",
     "multiple-infection",
     "scanner-purpose",
     "backscatter-victim",
+    "port-set",
 )
 
 

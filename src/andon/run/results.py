@@ -26,6 +26,18 @@ def write_results(result: Analysis, folder: Path, mask: Mask | None = None) -> N
             write_table(kept, folder / "tables" / f"{name.replace(':', '.')}.parquet")
 
 
+def write_activity_plots(
+    result: Analysis, folder: Path, kind: str, mask: Mask | None = None
+) -> tuple[int, int]:
+    """Plots of coordinated activity, PNG or SVG: (how many were written, how many more there would have been).
+    Raises OSError, and ValueError for another kind."""
+    from andon.share.plots import write_plots
+
+    findings = [mask.finding(f) if mask else f for f in result.findings]
+    files, more = write_plots(findings, result.tables.get("darknet.synchrony:activity", []), folder, kind)
+    return len(files), more
+
+
 def write_packets_of(paths: Sequence[str], telescope: Sequence[str], target: Path) -> int:
     """All packets (of the telescope given) of these files as Parquet; gives the number of rows."""
 
