@@ -112,8 +112,10 @@ def record_hits(
                     b = np.uint64(ip_id[i])
                 if what & 8:
                     b |= (np.uint64(sport[i]) << np.uint64(32)) | (np.uint64(dport[i]) << np.uint64(48))
-                item[0] = np.uint32(mix64(a ^ mix64(b, salt), salt) >> np.uint64(32))
-                keep_lowest(distinct[slot], item, 1)
+                hashed = np.uint32(mix64(a ^ mix64(b, salt), salt) >> np.uint64(32))
+                if hashed < distinct[slot, distinct.shape[1] - 1]:
+                    item[0] = hashed
+                    keep_lowest(distinct[slot], item, 1)
     return marks.shape[0], used
 
 
@@ -171,6 +173,7 @@ def take_samples(
             keep_lowest(sample[slot], item, 2)
         if sequences.shape[0]:
             one[0] = mix64(np.uint64(seq[i]), salt)
-            keep_lowest(sequences[slot], one, 1)
+            if one[0] < sequences[slot, sequences.shape[1] - 1]:
+                keep_lowest(sequences[slot], one, 1)
             ttls[slot] |= _ONE << np.uint64(ttl[i] & np.uint8(63))
     return marks.shape[0], used
