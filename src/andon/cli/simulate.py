@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from andon.cli.simulate_coordination import coordination
 from andon.cli.terminal import fail, note, progress
 
 app = typer.Typer(
@@ -19,6 +20,9 @@ app = typer.Typer(
 @app.callback()
 def _group() -> None:
     """Make traffic whose truth is known."""
+
+
+app.command("coordination")(coordination)
 
 
 @app.command("internet")

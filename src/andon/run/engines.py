@@ -22,6 +22,13 @@ BUILT_IN = (
     "andon.detect.darknet.backscatter",
     "andon.detect.darknet.purpose",
     "andon.detect.darknet.daedalus",
+    "andon.detect.darknet.portsets",
+    "andon.detect.darknet.campaigns",
+    "andon.detect.darknet.synchrony",
+    "andon.detect.darknet.glasso",
+    "andon.detect.darknet.nmf",
+    "andon.detect.darknet.ntd",
+    "andon.detect.darknet.changefinder",
 )
 
 

@@ -1,0 +1,177 @@
+"""The summary: packets by minute, source, destination port and protocol, as bounded rows.
+
+Counted are TCP SYNs (only SYN of the six flags; ECN bits are free) and UDP packets over IPv4; answers to forged
+packets are not activity. A row holds its number of packets and, for the rule on traffic that goes to one dark
+address only, which bits of the destination were ever 1 and ever 0: their intersection is empty exactly if there
+was one destination.
+
+Published methods count by /16 network of the source. Rows are by address all the same, because surveys are told
+by address and have to be taken out before networks are added up.
+
+At most ``limit`` rows are kept. Beyond that only the /16 networks whose hash lies below 2^-level stay, each with all
+its rows: a uniform sample of networks in which every count is exact (``sketch.rows``). What that left out is known.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+from numba import njit
+
+from andon.records.columns import column
+from andon.records.packet import FLAG_MASK, IPV4, PROTO_TCP, PROTO_UDP, SYN, TCP, UDP
+from andon.sketch.hashing import mix64
+from andon.sketch.prefetch import prefetch
+from andon.sketch.rows import EMPTY, Column, KeyedRows, find_or_add, is_kept
+from andon.sketch.state import StateError, pack, unpack
+
+READ = ("ts", "src", "dst", "dst_port", "proto", "tcp_flags", "layers")
+SPEC = {"packets": Column("<u4"), "bits": Column("<u4", "or", 2)}
+NETWORK = 0xFFFF0000  # bits of the key that decide on the sample: the /16 of the source
+MINUTES = 1440
+CELLS = 1_300_000  # rows by default; what fits in 2^21 slots of 20 bytes
+_MINUTE = 60_000_000_000
+_AHEAD, _RING = 12, 16  # packets between asking for a slot and using it; a power of two above that
+_NOT_COUNTED = np.uint64(0)
+_MINUTE_AT, _UDP_AT, _PORT_AT = np.uint64(49), np.uint64(48), np.uint64(32)
+_NETWORK = np.uint64(NETWORK)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _key(ts: int, src: int, port: int, proto: int, flags: int, layers: int) -> np.uint64:
+    """minute of the day (11 bits) | UDP (1) | port (16) | source (32); 0 for a packet that is not counted."""
+    if layers & IPV4 == 0:
+        return np.uint64(0)
+    if proto == PROTO_TCP and layers & TCP:
+        if flags & FLAG_MASK != SYN:
+            return np.uint64(0)
+        udp = np.uint64(0)
+    elif proto == PROTO_UDP and layers & UDP:
+        udp = np.uint64(1)
+    else:
+        return np.uint64(0)
+    minute = np.uint64((ts // _MINUTE) % MINUTES + 1)  # from 1 on, so that no key is 0
+    return minute << _MINUTE_AT | udp << _UDP_AT | np.uint64(port) << _PORT_AT | np.uint64(src)
+
+
+@njit(cache=True, nogil=True)
+def count_batch(
+    ts: np.ndarray,
+    src: np.ndarray,
+    dst: np.ndarray,
+    dst_port: np.ndarray,
+    proto: np.ndarray,
+    flags: np.ndarray,
+    layers: np.ndarray,
+    start: int,
+    keys: np.ndarray,
+    packets: np.ndarray,
+    bits: np.ndarray,
+    used: int,
+    room: int,
+    level: int,
+    salt: np.uint64,
+) -> tuple[int, int, int]:
+    """Enter packets from ``start`` on; gives (position reached, rows used, packets counted or left out)."""
+    mask = np.uint64(keys.shape[0] - 1)
+    size = ts.shape[0]
+    ring = np.zeros(
+        _RING, np.uint64
+    )  # keys of packets between asking and using, or NOT_COUNTED, or EMPTY if left out
+    hashes = np.zeros(_RING, np.uint64)
+    seen = 0
+    for i in range(start - _AHEAD, size):
+        j = i + _AHEAD
+        if j < size:
+            key = _key(
+                ts[j],
+                np.int64(src[j]),
+                np.int64(dst_port[j]),
+                np.int64(proto[j]),
+                np.int64(flags[j]),
+                np.int64(layers[j]),
+            )
+            place = j & (_RING - 1)
+            if key != _NOT_COUNTED:
+                if is_kept(mix64(key & _NETWORK, salt), level):
+                    hashed = mix64(key, salt)
+                    hashes[place] = hashed
+                    at = np.int64(hashed & mask)
+                    prefetch(keys, at)
+                    prefetch(packets, at)
+                    prefetch(bits, 2 * at)
+                else:
+                    key = EMPTY
+            ring[place] = key
+        if i < start:
+            continue
+        key = ring[i & (_RING - 1)]
+        if key == _NOT_COUNTED:
+            continue
+        if key != EMPTY:
+            slot, used = find_or_add(keys, key, hashes[i & (_RING - 1)], used, room)
+            if slot < 0:
+                return i, used, seen
+            packets[slot] += np.uint32(1)
+            bits[2 * slot] |= np.uint32(dst[i])
+            bits[2 * slot + 1] |= ~np.uint32(dst[i])
+        seen += 1
+    return size, used, seen
+
+
+class Cells:
+    """See the module text. ``packets``: all that asked, in the rows or left out.
+
+    >>> Cells(1000, 7).packets
+    0
+    """
+
+    def __init__(self, limit: int, salt: int) -> None:
+        self.rows = KeyedRows(SPEC, limit, salt, sampled_by=NETWORK)
+        self.packets = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Enter a batch of packets (columns ``READ``)."""
+        columns = [column(batch, name) for name in READ]
+        at = 0
+        while True:
+            rows = self.rows
+            at, rows.used, seen = count_batch(
+                *columns,
+                at,
+                rows.keys,
+                rows.columns["packets"],
+                rows.columns["bits"].reshape(-1),
+                rows.used,
+                rows.room,
+                rows.level,
+                rows.salt,
+            )
+            self.packets += seen
+            if at >= batch.num_rows:
+                return
+            rows.make_room()
+
+    def merge(self, other: Cells) -> None:
+        self.rows.merge(other.rows)
+        self.packets += other.packets
+
+    def to_bytes(self) -> bytes:
+        rows = self.rows.to_bytes()
+        return struct.pack("<Q", len(rows)) + rows + pack("cells", 1, {}, {"packets": self.packets})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        if len(data) < 8:
+            raise StateError("damaged cells: cut short")
+        (length,) = struct.unpack_from("<Q", data)
+        self = cls.__new__(cls)
+        self.rows = KeyedRows.from_bytes(data[8 : 8 + length], SPEC)
+        _, scalars = unpack("cells", 1, data[8 + length :])
+        if "packets" not in scalars:
+            raise StateError("damaged cells: no number of packets")
+        self.packets = scalars["packets"]
+        return self
