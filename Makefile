@@ -7,13 +7,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help demo test lint types contracts check bench lock clean clean-cache nightly-tools nightly-fingerprint nightly-purpose nightly-scale nightly-kills nightly-live-day
+.PHONY: help demo test lint types contracts check bench lock clean clean-cache nightly-tools nightly-fingerprint nightly-purpose nightly-scale nightly-kills nightly-live-day nightly-live-week
 help:
 	@echo "make demo       environment, then an hour on a simulated telescope, analysed"
 	@echo "make test       environment with test extras, then all tests"
 	@echo "make check      test, lint, types, import contracts (what CI runs)"
 	@echo "make bench      the figures of docs/benchmarks.md that take minutes"
-	@echo "make nightly-*  the long ones: tools, fingerprint, purpose, scale, kills, live-day"
+	@echo "make nightly-*  the long ones: tools, fingerprint, purpose, scale, kills, live-day, live-week"
 	@echo "make lock       renew requirements/*.txt (needs uv)"
 
 $(BIN)/python:
@@ -72,12 +72,17 @@ nightly-fingerprint: $(VENV)/.stamp-test
 nightly-purpose: $(VENV)/.stamp-test
 	$(BIN)/python benchmarks/purpose/run.py
 
+# At most 50 minutes; it goes on where it was. Remove the folder to begin anew.
 nightly-kills: $(VENV)/.stamp-test $(VENV)/.stamp-kernels
-	ANDON_KILLS=200 $(BIN)/python -m pytest tests/live/test_live_kills.py -s
+	ANDON_KILLS=200 ANDON_KILLS_STATE=$${ANDON_KILLS_STATE:-/var/tmp/andon-kills} \
+	  $(BIN)/python -m pytest tests/live/test_live_kills.py -s
 
 # A slice a night: it goes on where it was. Remove the folder to begin anew.
 nightly-live-day: $(VENV)/.stamp-test
 	$(BIN)/python benchmarks/live/day.py --store $${ANDON_DAY:-/var/tmp/andon-day}
+
+nightly-live-week: $(VENV)/.stamp-test
+	$(BIN)/python benchmarks/live/day.py --store $${ANDON_WEEK:-/var/tmp/andon-week} --days 7 --rate 300 --slice 24
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

@@ -1,6 +1,6 @@
 """What journal, history and engines cost: rows per CPU second, in one process, by part and by engine.
 
-    python benchmarks/live/rate.py [--packets 2000000] [--rate 20000] [--segment 50000] [--profile]
+    python benchmarks/live/rate.py [--packets 2000000] [--rate 20000] [--segment ROWS] [--profile]
 
 Simulated packets at ``--rate`` per second of their own time go through the journal, the ledger (all engines, recounts,
 casebook, checkpoints as often as in `andon run`) and, with history, one commit for every 45 seconds of packets, as in
@@ -16,9 +16,10 @@ import pstats
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow as pa
 
@@ -27,6 +28,7 @@ from andon.run.engines import load_engines
 from andon.run.feed import Telescope
 from andon.run.live.ledger import Ledger
 from andon.run.live.past import Past
+from andon.run.live.saving import Saving
 from andon.run.live.tables import SpanTables
 from andon.simulate.internet import DEFAULT_TELESCOPE, InternetConfig, packets
 from andon.store.casebook import Casebook
@@ -38,13 +40,14 @@ from andon.store.journal import Journal
 OWN = ("24.0.0.0/16", "91.10.0.0/16", "177.55.0.0/16")
 
 
-def site() -> Site:
+def site(settings: Mapping[str, Any] | None = None) -> Site:
     from andon.detect.darknet.tools.catalogue import load as catalogue
 
     return Site(
         telescope=DEFAULT_TELESCOPE,
         organisations=(Organisation("Example University", OWN, ()),),
         relations={sign.tool: sign.check for sign in catalogue().globals if sign.explains},
+        settings=settings or {},
     )
 
 
@@ -85,7 +88,7 @@ class Line:
         )  # fmt: skip
         self.cpu = dict.fromkeys(("journal", "ledger", "checkpoint", "history"), 0.0)
         self._rate, self._saved, self._appended = rate, 0, 0
-        self._pause = 60.0  # seconds of packets until the next checkpoint, as the pump reckons them
+        self._saving = Saving(60.0)  # in seconds of packets
 
     def restore(self) -> None:
         """Go on where a store that is there already stands."""
@@ -110,7 +113,7 @@ class Line:
         self.ledger.take(segment)
         self._spent("ledger", begin)
         rows = self.journal.next_row
-        if rows - self._saved >= self._pause * self._rate:
+        if self._saving.due((rows - self._saved) / self._rate, self.ledger.again):
             self.checkpoint(clock)
         if self.history is not None and rows - self._appended >= 45 * self._rate:
             self.append()
@@ -118,8 +121,7 @@ class Line:
     def checkpoint(self, clock: int) -> None:
         begin = time.process_time()
         self._saved = self.journal.next_row
-        spent = self.ledger.checkpoint(clock)
-        self._pause = max(60.0, 200 * spent)
+        self._saving.cost = self.ledger.checkpoint(clock)
         self._spent("checkpoint", begin)
 
     def append(self) -> None:
@@ -196,11 +198,12 @@ def main() -> None:
     )
     parser.add_argument("--packets", type=int, default=2_000_000)
     parser.add_argument("--rate", type=int, default=20_000)
-    parser.add_argument("--segment", type=int, default=50_000)
+    parser.add_argument("--segment", type=int, help="rows; default: those of a second, at most 50,000")
     parser.add_argument("--only", choices=("history", "engines"))
     parser.add_argument("--folder", type=Path, help="where the store goes meanwhile; default: the system's")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
+    options.segment = options.segment or min(50_000, options.rate)
     duration = options.packets / options.rate
     config = InternetConfig(seed=4, packets=options.packets, duration=duration)
     print(

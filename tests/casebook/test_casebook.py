@@ -203,7 +203,8 @@ def test_forgetting_keeps_findings_and_what_recovery_needs(book: Casebook) -> No
         book.conclude(conclusion(day))
     (first, *_) = book.due(10 * DAY)
     book.delivered(first.id, DAY)
-    assert book.forget(10 * DAY) == ["tables/0.parquet", "tables/1.parquet"]
+    assert book.forget(10 * DAY) == 2
+    assert book.doomed() == ["tables/0.parquet", "tables/1.parquet"]
     assert len(ids(book)) == 3
     assert book.concluded("darknet.tools", "1d") == 3 * DAY
     assert book.table_before("darknet.tools:sources", 9 * DAY) is not None
@@ -254,3 +255,23 @@ def test_a_reader_cannot_write(book: Casebook, place: str) -> None:
         assert len(list(reader.findings())) == 1
         with pytest.raises(StoreError):
             reader.record((finding(2),))
+
+
+def test_files_of_forgotten_tables_are_doomed_until_they_are_deleted(book: Casebook) -> None:
+    for day in range(4):
+        book.conclude(conclusion(day))
+    assert book.forget(3 * DAY + 1) == 3
+    assert book.table("darknet.tools:sources", "1d", 0) is None
+    assert book.doomed(2) == ["tables/0.parquet", "tables/1.parquet"]
+    book.deleted(book.doomed(2))
+    assert book.doomed() == ["tables/2.parquet"]
+    assert book.forget(3 * DAY + 1) == 0  # again, as after a crash
+    assert book.doomed() == ["tables/2.parquet"]
+
+
+def test_the_newest_table_of_every_span_stays(book: Casebook) -> None:
+    book.conclude(conclusion(0))
+    book.conclude(
+        conclusion(0, span="1h", end=DAY // 24, tables=(("sources", "tables/h.parquet", "d" * 64, 1),))
+    )
+    assert book.forget(10 * DAY) == 0 and book.doomed() == []

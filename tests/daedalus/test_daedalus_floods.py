@@ -10,7 +10,21 @@ import jsonschema
 import numpy as np
 import pyarrow as pa
 import pytest
-from daedalus_traffic import DARK, HOUR, RELATIONS, SECOND, SITE, SPAN, START, Live, dark, mirai, packets, v4
+from daedalus_traffic import (
+    DARK,
+    HOUR,
+    RELATIONS,
+    SECOND,
+    SITE,
+    SPAN,
+    START,
+    UNI,
+    Live,
+    dark,
+    mirai,
+    packets,
+    v4,
+)
 
 from andon.detect.darknet.daedalus.judge import outweighs_forged
 from andon.records.contract import Organisation, Site
@@ -156,3 +170,53 @@ def test_a_full_memory_gives_up_pending_entries_first_and_counts_them() -> None:
     assert len(live.carry.entries) == 100
     assert live.carry.organisations["evicted"].sum() > 100
     assert v4("192.0.2.5") in (live.carry.entries["lo"] & 0xFFFFFFFF)
+    shed = [finding for finding in live.found if finding.kind == "load-shed"]
+    assert shed and {finding.subject for finding in shed} == {("identity", UNI.name)}
+    assert len({finding.id for finding in shed}) == 1  # one an hour, that grows
+    assert [finding.revision for finding in shed] == sorted({finding.revision for finding in shed})
+    evicted = int(live.carry.organisations["evicted"].sum())
+    assert evicted / 2 < shed[-1].count <= evicted
+    assert f"{shed[-1].count:,} addresses or alerts that were followed were forgotten" in shed[-1].statement
+    assert shed[-1].attributes["forgotten"] == shed[-1].count and shed[-1].attributes["packets_left_out"] == 0
+    assert not any(finding.attributes.get("alert_kind") for finding in shed)
+
+
+def test_packets_that_a_full_span_did_not_take_in_are_told() -> None:
+    live = Live(SITE)
+    rng = np.random.default_rng(5)
+    addresses = v4("198.18.0.0") + rng.permutation(1 << 16)[:30_000]
+    for n in range(3):
+        live.run(packets(T + n * SPAN, addresses, dark(1)[0]))
+    shed = [finding for finding in live.found if finding.kind == "load-shed"]
+    assert live.carry is not None
+    left_out = int(live.carry.organisations["left_out"].sum())
+    assert left_out > 0
+    assert shed[-1].attributes["packets_left_out"] <= left_out < 2 * shed[-1].attributes["packets_left_out"]
+    assert "were not looked at" in shed[-1].statement
+    before = len(shed)
+    live.run(packets(T + HOUR, addresses[:20_000], dark(1)[0]))  # another hour, another finding
+    later = [finding for finding in live.found if finding.kind == "load-shed"][before:]
+    assert len(later) == 1 and later[0].id != shed[-1].id and later[0].series == shed[-1].series
+    assert later[0].attributes["packets_left_out_in_all"] > left_out
+
+
+def test_a_carry_of_the_version_before_is_read() -> None:
+    from andon.detect.darknet.daedalus.state import ORGANISATION, Remembered
+    from andon.sketch.state import pack
+
+    live = Live(SITE)
+    live.run(packets(T, v4("192.0.2.5"), dark(1)[0]))
+    assert live.carry is not None
+    now = live.carry
+    names = list(ORGANISATION.names or ())[:-2]
+    old = np.zeros(len(now.organisations), [(name, ORGANISATION[name]) for name in names])
+    for name in names:
+        old[name] = now.organisations[name]
+    data = pack(
+        "daedalus-carry", 1,
+        {"entries": now.entries.view(np.uint8), "organisations": old.view(np.uint8), "relations": now.relations},
+    )  # fmt: skip
+    read = Remembered.from_bytes(data)
+    assert np.array_equal(read.entries, now.entries)
+    assert all(np.array_equal(read.organisations[name], now.organisations[name]) for name in names)
+    assert read.to_bytes() == now.to_bytes()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from andon.detect.darknet.fingerprint.engine import FingerprintEngine, Found, no_orders
+from andon.detect.darknet.fingerprint.again import Turn
+from andon.detect.darknet.fingerprint.engine import FingerprintEngine, Found, Search, no_orders
 from andon.detect.darknet.fingerprint.measure import Packets, recognise
 from andon.detect.darknet.fingerprint.sample import Family, Sample
 from andon.records.contract import Context, Outcome, Site
@@ -71,10 +72,10 @@ def batches(*parts: dict[str, np.ndarray], rows: int = 1000) -> list[pa.RecordBa
     return [whole.slice(at, rows) for at in range(0, n, rows)]
 
 
-def searching(*relations: str) -> Callable[[Sample, int, Sequence[str]], Found]:
+def searching(*relations: str) -> Search:
     """A search that finds these relations, if enough sources carry them, and no others."""
 
-    def search(sample: Sample, least: int, prefixes: Sequence[str]) -> Found:
+    def search(sample: Sample, least: int, prefixes: Sequence[str], turn: Turn) -> Found:
         packets = Packets(sample)
         found: list[Family] = []
         for relation in relations:

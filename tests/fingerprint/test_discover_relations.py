@@ -113,15 +113,6 @@ def test_noise_has_no_family_and_its_windows_are_stack_defaults() -> None:
     assert {f.relation for f in made.stack_defaults} >= {"tcp.window == 0xfaf0", "ip.id == 0"}
 
 
-def test_known_relations_are_explained_before_the_search() -> None:
-    _, sample, _ = found_in(PLANTED, 100_000, 50, 0.0)
-    made = discover(sample, known=PLANTED[:2])
-    assert {f.relation for f in made.families if f.layer == "known"} == {
-        "tcp.seq == ip.dst",
-        "ip.id == lo16(ip.dst ^ tcp.dstport ^ tcp.seq)",
-    }
-
-
 def test_nothing_is_found_beside_relations_of_mixed_arithmetic() -> None:
     made, _, _ = found_in(FAR_FETCHED, 100_000, 50, 0.1)
     for family in made.families:

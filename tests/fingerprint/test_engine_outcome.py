@@ -214,7 +214,7 @@ def test_constants_that_systems_set_by_default_are_no_fingerprint(relation: str,
     field, _, value = relation.partition(" == ")
     hosts[{"tcp.window": "tcp_window", "ip.ttl": "ttl", "ip.id": "ip_id"}[field]][:] = int(value)
     made = engine()
-    made.search = lambda sample, least, prefixes: _constant(sample, relation)  # type: ignore[assignment]
+    made.search = lambda sample, least, prefixes, turn: _constant(sample, relation)  # type: ignore[assignment]
     (finding,) = conclude(made, batches(hosts)).findings
     assert finding.kind == "stack-default"
     assert finding.severity == "informational"
@@ -241,7 +241,7 @@ def test_made_up_senders_are_called_so() -> None:
     flood["dst"][:] = 0x0A000001
     made = engine()
     relation = "tcp.seq & 0xffff == 0"
-    made.search = lambda sample, least, prefixes: _constant(sample, relation)  # type: ignore[assignment]
+    made.search = lambda sample, least, prefixes, turn: _constant(sample, relation)  # type: ignore[assignment]
     outcome = conclude(made, batches(flood))
     (finding,) = outcome.findings
     assert finding.attributes["spoofed"]
@@ -369,8 +369,8 @@ def test_overlap_is_told_for_more_than_sixty_four_families() -> None:
 def test_what_was_left_out_and_what_has_no_fingerprint_is_in_every_finding() -> None:
     made = engine(MIRAI)
     inner = made.search
-    made.search = lambda sample, least, prefixes: replace(
-        inner(sample, least, prefixes), left_out=("a layer",), chance_families=0.003
+    made.search = lambda sample, least, prefixes, turn: replace(
+        inner(sample, least, prefixes, turn), left_out=("a layer",), chance_families=0.003
     )
     finding = conclude(made, a_day()).findings[0]
     assert "Left out: a layer." in finding.statement
@@ -385,9 +385,9 @@ def test_a_small_budget_searches_fewer_packets_and_says_so() -> None:
     made = engine(MIRAI, cpu_seconds=0.02)
     inner = made.search
 
-    def counting(sample, least, prefixes):  # type: ignore[no-untyped-def]
+    def counting(sample, least, prefixes, turn):  # type: ignore[no-untyped-def]
         seen.append(sample.rows)
-        return inner(sample, least, prefixes)
+        return inner(sample, least, prefixes, turn)
 
     made.search = counting
     outcome = conclude(made, a_day())

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +18,12 @@ from andon.simulate.internet import DEFAULT_TELESCOPE, InternetConfig, parse_fam
 COMMAND = [sys.executable, "-c", "from andon.cli import main; main()"]
 
 
-def make_captures(folder: Path, packets: int = 60_000, parts: int = 6) -> int:
-    """Captures of three simulated days, cut into parts; gives the number of rows in them."""
+def make_captures(folder: Path, packets: int = 60_000, parts: int = 6, days: float = 3.0) -> int:
+    """Captures of some simulated days, cut into parts; gives the number of rows in them."""
     config = InternetConfig(
         seed=11,
         packets=packets,
-        duration=3 * 86400.0,
+        duration=days * 86400.0,
         extra=(parse_family("a:tcp.seq == ip.dst ^ 0x1234:120"),),
     )
     whole = folder.parent / "whole"
@@ -43,12 +41,12 @@ def make_captures(folder: Path, packets: int = 60_000, parts: int = 6) -> int:
     return sum(batch.num_rows for path in sorted(folder.iterdir()) for batch in read(path, columns=("ts",)))
 
 
-def write_config(folder: Path, captures: Path, store: str, extra: str = "") -> Path:
+def write_config(folder: Path, captures: Path, store: str, extra: str = "", commit_rows: int = 2000) -> Path:
     path = folder / f"{store}.toml"
     prefixes = ", ".join(f'"{prefix}"' for prefix in DEFAULT_TELESCOPE)
     path.write_text(
         f'[telescope]\nprefixes = [{prefixes}]\n[[source]]\nname = "sensor"\nkind = "folder"\npath = "{captures}"\n'
-        f'settle = "1s"\n[store]\npath = "{folder / store}"\ncommit_rows = 2000\ncommit = "1s"\n'
+        f'settle = "1s"\n[store]\npath = "{folder / store}"\ncommit_rows = {commit_rows}\ncommit = "1s"\n'
         f'history_every = "1s"\ncheckpoint = "1s"\nretention = "3650d"\n{extra}'
     )
     return path
@@ -64,18 +62,28 @@ def start(config: Path, said: Any = subprocess.PIPE, once: bool = True) -> subpr
 
 
 def killed(config: Path, store: Path, after: float, starting: bool) -> bool:
-    """Start, and SIGKILL so many seconds after it says that it runs (``starting``: after its start); True if it was
-    still running then."""
+    """Start, and SIGKILL when it has used so many CPU seconds since it says that it runs (``starting``: since its
+    start); True if it was still running then."""
     process = start(config, subprocess.DEVNULL)
     if not starting:
         wait_until(lambda: process.poll() is not None or _runs(store, process.pid), 60)
+    end = after if starting else after + cpu_seconds(process.pid)
+    wait_until(lambda: process.poll() is not None or cpu_seconds(process.pid) >= end, 600, 0.005)
+    if process.poll() is not None:
+        assert process.returncode == 0, f"the runner failed by itself: exit {process.returncode}"
+        return False
+    process.kill()
+    process.wait()
+    return True
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds of a process so far; 0 if it is gone."""
     try:
-        process.wait(timeout=after)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return True
-    return False
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _runs(store: Path, pid: int) -> bool:
@@ -101,18 +109,10 @@ def findings(store: Path) -> dict[str, dict[str, Any]]:
     return {name: json.loads(document) for name, document in rows}
 
 
-def moments(seed: int) -> Iterator[tuple[float, bool]]:
-    """Seconds until each kill, and whether they are counted from the start of the process."""
-    rng = random.Random(seed)
-    while True:
-        starting = rng.random() < 0.2
-        yield rng.uniform(0.2, 2.5), starting
-
-
-def wait_until(condition: Any, seconds: float = 30.0) -> bool:
+def wait_until(condition: Any, seconds: float = 30.0, every: float = 0.05) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
             return True
-        time.sleep(0.05)
+        time.sleep(every)
     return False

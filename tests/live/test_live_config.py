@@ -40,7 +40,7 @@ path = "store"
 # What is replaced, by what, the line it is said of, words of it.
 MISTAKES = [
     ('["192.0.2.0/24"]', '["192.0.2.1/24"]', 2, "has host bits set"),
-    ('["192.0.2.0/24"]', '["2001:db8::/32"]', 2, "only IPv4"),
+    ('["192.0.2.0/24"]', '["2001:db8::/32"]', 2, "look at no IPv6"),
     ('"tap"', '"tap tap"', 5, "source.0.name"),
     ('kind = "folder"', 'kind = "dir"', 6, "interface"),
     ('path = "caps"', 'paht = "caps"', 7, "source.0.paht: there is no such setting"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from andon.cli import outbox
 from andon.cli.terminal import Format, console, fail, note, safe
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+app.add_typer(outbox.app, name="outbox")
 
 _STORE = typer.Option(
     ...,
@@ -70,6 +73,7 @@ def list_command(
                 print(finding.document)
             return
         _table(list(found), limit)
+        _say_given_up(book)
 
 
 @app.command("follow")
@@ -164,6 +168,17 @@ def check_command(
         raise typer.Exit(1)
     if all(result.agrees is None for result in results):
         raise typer.Exit(1)
+
+
+def _say_given_up(book: Any) -> None:
+    """Alerts that reached nobody are said where findings are read."""
+    from andon.run.live.trouble import given_up
+    from andon.share.outbox.deliver import summary
+    from andon.store.casebook import Casebook
+
+    text = given_up(summary(book.outbox_counts())) if isinstance(book, Casebook) else ""
+    if text:
+        note(f"andon: {safe(text)}")
 
 
 class _Errors:

@@ -24,6 +24,10 @@ from andon.run.order import astray
 
 LATENESS = 60_000_000_000  # how far out of order a batch file may be: 60 s
 _STRAGGLERS = 8
+IPV6_TELESCOPE = (
+    "a telescope is given by IPv4 prefixes; engines look at no IPv6 destination. Leave it out: IPv6 packets of the "
+    "input are counted (and kept in the history of `andon run`), and not analysed"
+)
 
 
 @dataclass
@@ -71,7 +75,7 @@ class Telescope:
             except ValueError as error:
                 raise ValueError(f"telescope prefix {prefix!r}: {error}") from error
             if not isinstance(network, IPv4Network):
-                raise ValueError(f"telescope prefix {prefix!r}: only IPv4 prefixes can be given so far")
+                raise ValueError(f"telescope prefix {prefix!r}: {IPV6_TELESCOPE}")
             networks.append(network)
         self.networks = sorted(collapse_addresses(networks))
         self.addresses = sum(network.num_addresses for network in self.networks)

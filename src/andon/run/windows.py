@@ -7,7 +7,7 @@ oldest is closed early.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class EngineWindows:
         self.open: dict[str, dict[int, Any]] = {span: {} for span in self.spans}
         self.closed_before = np.iinfo(np.int64).min  # start of the first tile that is not closed
         self.late = 0
+        self._changed: set[str] = set()  # spans that tiles went into since ``saved``
 
     def add_live(self, batch: pa.RecordBatch, ts: np.ndarray, before: np.ndarray, lateness: int) -> None:
         """As ``add``; ``before`` (int64 ns) is the watermark before each row. A row for a tile that this watermark,
@@ -89,6 +90,7 @@ class EngineWindows:
             else:
                 held = self.engine.merge(self.engine.empty() if held is None else held, summary)
             self.open[span][at] = held
+            self._changed.add(f"{span}/{at}")
 
     def close_until(self, watermark: int | None) -> None:
         """Close all tiles that end at or before the watermark (ns); None closes everything."""
@@ -109,12 +111,27 @@ class EngineWindows:
         for end, _, span, start in sorted(ready):
             yield span, start, end, self.open[span].pop(start)
 
-    def state(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """(numbers, summaries by name) from which ``restore`` makes the same windows again."""
+    def state(self, known: Container[str] = ()) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """(numbers, summaries by name) from which ``restore`` makes the same windows again. Summaries that are
+        ``known`` and have not changed since ``saved`` was called are left out."""
         states = {f"tile/{start}": summary.to_bytes() for start, summary in sorted(self.tiles.items())}
-        for span, held in self.open.items():
-            states |= {f"{span}/{start}": summary.to_bytes() for start, summary in sorted(held.items())}
+        for name, summary in self._spans():
+            if name in self._changed or name not in known:
+                states[name] = summary.to_bytes()
         return {"closed_before": int(self.closed_before), "late": self.late}, states
+
+    def names(self) -> list[str]:
+        """Names of all summaries that ``state`` gives if nothing is known."""
+        return [f"tile/{start}" for start in sorted(self.tiles)] + [name for name, _ in self._spans()]
+
+    def saved(self) -> None:
+        """What ``state`` gave is on disk."""
+        self._changed.clear()
+
+    def _spans(self) -> Iterator[tuple[str, Any]]:
+        for span, held in self.open.items():
+            for start, summary in sorted(held.items()):
+                yield f"{span}/{start}", summary
 
     def restore(self, numbers: dict[str, Any], states: Mapping[str, bytes]) -> None:
         """Take over what ``state`` gave. Raises ValueError for a state that is not one."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from andon.records.contract import duration_ns
+from andon.run.feed import IPV6_TELESCOPE
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|kB|MB|GB|TB)?", re.IGNORECASE)
 _UNIT = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -57,7 +58,7 @@ class TelescopeTable(_Table):
     def _prefixes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for prefix in value:
             if ip_network(prefix.strip()).version != 4:
-                raise ValueError(f"telescope prefix {prefix!r}: only IPv4 prefixes can be given so far")
+                raise ValueError(f"telescope prefix {prefix!r}: {IPV6_TELESCOPE}")
         return tuple(_prefix(prefix) for prefix in value)
 
 
@@ -115,6 +116,7 @@ class StoreTable(_Table):
     casebook: str = ""  # database URL; empty: casebook.db in the store
     history: bool = True
     retention: Duration = "30d"
+    keep_tables: Duration = "365d"  # tables that engines publish, delivered messages; findings stay
     history_bytes: Size = 0  # 0: no bound but the retention
     journal_bytes: Size = 4 * 10**9
     commit: Duration = "1s"
@@ -123,7 +125,9 @@ class StoreTable(_Table):
     checkpoint: Duration = "60s"
 
     _sizes = field_validator("history_bytes", "journal_bytes", mode="before")(_bytes)
-    _durations = field_validator("retention", "commit", "history_every", "checkpoint")(_duration)
+    _durations = field_validator("retention", "keep_tables", "commit", "history_every", "checkpoint")(
+        _duration
+    )
 
 
 class BudgetTable(_Table):

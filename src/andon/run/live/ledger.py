@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -66,6 +66,7 @@ class Ledger:
     by_severity: dict[str, int] = field(default_factory=dict)  # findings stored since the start
     latest: int = 0  # ns: newest time of a packet
     spent: dict[str, Spent] = field(default_factory=dict)
+    again: float = 0.0  # CPU seconds since the last checkpoint, which a restart would spend again
 
     def __post_init__(self) -> None:
         self.telescope = Telescope(self.site.telescope) if self.site.telescope else None
@@ -78,6 +79,9 @@ class Ledger:
         self._waiting: list[Concluded] = []
         self._late: dict[str, int] = {}
         self._clock = 0
+        self._saved: dict[str, str] = {}  # name -> digest, of the last checkpoint
+        self._carried: dict[str, int | None] = {}  # name -> end of the span that the saved carry is of
+        self._last: dict[str, pa.Table] = {}  # name -> the saved table
 
     @property
     def findings(self) -> int:
@@ -93,6 +97,7 @@ class Ledger:
         """Show a segment's rows to the engines, and conclude what is over."""
         if segment.number != self.segment + 1 and self.segment:
             raise ValueError(f"segment {segment.number} after {self.segment}: the journal has a hole")
+        begin, taken = time.thread_time(), self._taking_in
         self._clock = segment.clock
         for source, batch in segment.batches():
             self._rows(source, batch, segment.clock)
@@ -110,6 +115,12 @@ class Ledger:
             if self._waiting:
                 self._keep()
         self._count_late()
+        self.again += time.thread_time() - begin + self._taking_in - taken
+
+    @property
+    def _taking_in(self) -> float:
+        """CPU seconds of the pool's threads."""
+        return sum(spent.summarise for spent in self.spent.values())
 
     def _rows(self, source: str, batch: pa.RecordBatch, clock: int) -> None:
         if self.telescope is not None:
@@ -191,7 +202,8 @@ class Ledger:
     # Stopping and starting again
 
     def checkpoint(self, clock: int) -> float:
-        """Save where the ledger stands; gives the CPU seconds that it took."""
+        """Save where the ledger stands; gives the CPU seconds that it took. What has not changed since the last
+        checkpoint is not written again."""
         begin = time.thread_time()
         digests: dict[str, str] = {}
         about: dict[str, Any] = {
@@ -202,16 +214,10 @@ class Ledger:
             "late": self._late,
             "engines": {},
         }
+        held = {name: digest for name, digest in self._saved.items() if self.states.has(digest)}
         for windows in self.conclusions.windows:
             engine = windows.engine
-            numbers, states = windows.state()
-            for name, data in states.items():
-                digests[f"{engine.name}/{name}"] = self.states.put(data)
-            carried = {}
-            for (name, span), carry in self.conclusions.carries.items():
-                if name == engine.name and carry is not None:
-                    digests[f"{name}/carry/{span}"] = self.states.put(carry.to_bytes())
-                    carried[span] = True
+            numbers = self._save_windows(windows, held, digests)
             about["engines"][engine.name] = {
                 "version": engine.version,
                 "settings": digest_of(self.site, engine),
@@ -219,10 +225,13 @@ class Ledger:
                 "last_end": {s: end for (n, s), end in self.conclusions.last_end.items() if n == engine.name},
                 "wake": {s: at for (n, s), at in self.conclusions.wake.items() if n == engine.name},
             }
+        carried = self._save_carries(held, digests)
         findings = self.notices.changed()
         about["notices"] = self.notices.state()
-        for name, table in self.conclusions.newest.items():
-            digests[f"last/{name}"] = self.states.put(_table_bytes(table))
+        last = {f"last/{name}": table for name, table in self.conclusions.newest.items()}
+        for name, table in last.items():
+            same = name in held and self._last.get(name) is table
+            digests[name] = held[name] if same else self.states.put(_table_bytes(table))
         digests["ledger"] = self.states.put(json.dumps(about, sort_keys=True).encode())
         self.casebook.checkpoint(
             Checkpoint(
@@ -231,8 +240,43 @@ class Ledger:
             )
         )  # fmt: skip
         self.notices.stored()
+        for windows in self.conclusions.windows:
+            windows.saved()
+        self._saved, self._carried, self._last, self.again = digests, carried, last, 0.0
         self.states.sweep(self.casebook.state_digests())
         return time.thread_time() - begin
+
+    def _save_windows(
+        self, windows: Any, held: Mapping[str, str], digests: dict[str, str]
+    ) -> Mapping[str, Any]:
+        """Open summaries; ``held``: what the last checkpoint has, ``digests``: what this one has. Gives the rest."""
+        known = {name for name in windows.names() if f"{windows.engine.name}/{name}" in held}
+        numbers, states = windows.state(known)
+        for name in windows.names():
+            full = f"{windows.engine.name}/{name}"
+            digests[full] = self.states.put(states.pop(name)) if name in states else held[full]
+        return cast("Mapping[str, Any]", numbers)
+
+    def _save_carries(self, held: Mapping[str, str], digests: dict[str, str]) -> dict[str, int | None]:
+        """What engines remember; gives of which span's end that is. A carry is as it was until the next span is
+        concluded."""
+        carried = {}
+        for (engine, span), carry in self.conclusions.carries.items():
+            if carry is None:
+                continue
+            name, end = f"{engine}/carry/{span}", self.conclusions.last_end.get((engine, span))
+            same = name in held and name in self._carried and self._carried[name] == end
+            digests[name] = held[name] if same else self.states.put(carry.to_bytes())
+            carried[name] = end
+        return carried
+
+    def report(self, clock: int) -> None:
+        """Store what the runner has noticed itself, between two checkpoints; a replay notices the same again."""
+        findings = self.notices.changed()
+        if findings:
+            messages = [message for finding in findings for message in self.messages(finding)]
+            self.casebook.record(findings, messages, clock)
+            self.notices.stored()
 
     def restore(self) -> list[str]:
         """Load the last checkpoint; gives what could not be kept, in words."""
@@ -257,7 +301,9 @@ class Ledger:
             lost += self._restore_engine(windows, held, point.states)
         for name, digest in point.states.items():
             if name.startswith("last/"):
-                self.conclusions.newest[name.removeprefix("last/")] = _table_of(self.states.get(digest))
+                table = _table_of(self.states.get(digest))
+                self.conclusions.newest[name.removeprefix("last/")] = self._last[name] = table
+                self._saved[name] = digest
         return lost
 
     def _restore_engine(self, windows: Any, held: Mapping[str, Any], digests: Mapping[str, str]) -> list[str]:
@@ -298,6 +344,13 @@ class Ledger:
                 f"{engine.name} has another version or settings than before: its open spans were summarised again "
                 f"from {rows:,} packets that are still held"
             )
+        if same:
+            self._saved |= {f"{engine.name}/{name}": digest for name, digest in mine.items()}
+            self._carried |= {
+                f"{engine.name}/carry/{span}": self.conclusions.last_end.get((engine.name, span))
+                for span in carries
+                if (engine.name, span) in self.conclusions.carries
+            }
         return lost
 
     def _rebuild(self, windows: Any, numbers: dict[str, Any], starts: Sequence[int]) -> int:

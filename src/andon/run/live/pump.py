@@ -17,23 +17,24 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from andon.observe.live.source import Piece, Source, SourceError
 from andon.records.columns import column
 from andon.run.live.ledger import Ledger
+from andon.run.live.saving import Saving
 from andon.run.live.shed import Shedder
 from andon.run.live.trouble import Troubles, passes
 from andon.store.errors import StoreError
 from andon.store.journal import Journal
 from andon.store.journal_segment import Segment
 
+T = TypeVar("T")
+
 _SECOND = 1_000_000_000
 _PIECES = 16  # that wait for the journal; what waits longer stays in pipes, files and rings
 # Rows of fresh segments that are handed on in memory; older ones are read again from disk.
 _HELD_ROWS = 400_000
-# Saving may take one part in so many of a core: to go through the journal again after a crash is cheap.
-_SAVING = 200
 _RECENT = 10.0  # seconds: a lag that was measured longer ago says nothing any more
 _LAST_TRIES = (
     5  # seconds, about, to get the last rows of a source that cannot be asked again onto a full disk
@@ -331,7 +332,8 @@ class Pump:
     # Journal -> engines
 
     def _engines(self) -> None:
-        due, saved = time.monotonic_ns() + self.checkpoint_ns, self.ledger.segment
+        saving = Saving(self.checkpoint_ns / 1e9)
+        saved, reported, at = time.monotonic(), time.monotonic(), self.ledger.segment
         while not self.halting.is_set():
             try:
                 given = self._segments.get(timeout=1.0)
@@ -343,18 +345,26 @@ class Pump:
                 self.counters.lag, self.counters.seen = self._since(segment.clock), segment.clock
             except queue.Empty:
                 pass
-            if time.monotonic_ns() >= due and self.ledger.segment > saved:
-                spent, saved = self.checkpoint(), self.ledger.segment
-                due = time.monotonic_ns() + max(self.checkpoint_ns, int(_SAVING * spent * 1e9))
+            now = time.monotonic()
+            if self.ledger.segment > at and saving.due(now - saved, self.ledger.again):
+                saving.cost, at = self.checkpoint(), self.ledger.segment
+                saved = reported = time.monotonic()
+            elif now - reported >= saving.every:
+                self._stored(self.ledger.report)
+                reported = time.monotonic()
         self.checkpoint()
 
     def checkpoint(self) -> float:
-        """Save where the engines stand; a full disk is tried again."""
+        """Save where the engines stand; a full disk is tried again. Gives the CPU seconds that it took."""
+        return self._stored(self.ledger.checkpoint)
+
+    def _stored(self, store: Callable[[int], T]) -> T:
+        """What ``store`` gives for the time it is now; what passes by itself is waited for."""
         while True:
             try:
-                spent = self.ledger.checkpoint(self.clock())
+                given = store(self.clock())
                 self.troubles.say("engines", "")
-                return spent
+                return given
             except StoreError as error:
                 if not passes(error) or not self._wait_for_room(str(error)):
                     raise

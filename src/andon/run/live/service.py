@@ -22,7 +22,7 @@ from andon.run.live.pump import Pump
 from andon.run.live.shed import Shedder
 from andon.run.live.status import Status, write_status
 from andon.run.live.tables import SpanTables
-from andon.run.live.trouble import Troubles, passes
+from andon.run.live.trouble import Troubles, given_up, passes
 from andon.run.live.upkeep import Upkeep
 from andon.share.outbox import Delivery, summary
 from andon.store.casebook import Casebook
@@ -89,8 +89,9 @@ class Service:
             troubles=self.troubles, tell=self._happened,
         )  # fmt: skip
         self.upkeep = Upkeep(
-            past, self.casebook, self._event_time, duration_ns(config.store.retention), config.store.history_bytes,
-            duration_ns(config.store.history_every) / 1e9, self._checkpointed, self.troubles,
+            past, self.casebook, self.ledger.tables, self._event_time, duration_ns(config.store.retention),
+            config.store.history_bytes, duration_ns(config.store.history_every) / 1e9, self._checkpointed,
+            duration_ns(config.store.keep_tables), self.troubles,
         )  # fmt: skip
         self.delivery = Delivery(self.casebook, sinks, clock) if sinks else None
         self._delivering = threading.Event()
@@ -203,6 +204,7 @@ class Service:
                 if stopping or time.monotonic() - counted >= 2.0:
                     counted = time.monotonic()
                     self._outbox = summary(self.casebook.outbox_counts())
+                    self.troubles.say("outbox", given_up(self._outbox))
                 unknown = ", ".join(report.unknown)
                 text = (
                     f"messages wait for sinks that are not configured any more: {unknown}" if unknown else ""

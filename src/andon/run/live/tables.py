@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from andon.records.finding import Finding
 from andon.store.durable import make_folder, sync_path
-from andon.store.errors import explained
+from andon.store.errors import StoreDamaged, explained
 from andon.store.parquet import write_table
 
 _INLINE = 100
@@ -34,6 +34,24 @@ class SpanTables:
         if entities is not None:
             made[f"{engine}:entities"] = entities
         return tuple(self._write(name, span, start, table) for name, table in made.items() if table.num_rows)
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Delete tables, by their paths below the folder; what is gone already is fine. Durable when it returns.
+        Raises StoreReadOnly, StoreError."""
+        folders = set()
+        for path in paths:
+            place = self.folder / path
+            if place.resolve().parent.parent != self.folder.resolve():
+                raise StoreDamaged(
+                    f"{path!r} is no table below {self.folder}: the casebook is of another store"
+                )
+            with explained(place, "deleting an old table"):
+                place.unlink(missing_ok=True)
+            folders.add(place.parent)
+        for folder in sorted(folders):
+            if folder.is_dir():
+                with explained(folder, "deleting old tables"):
+                    sync_path(folder)
 
     def _write(self, name: str, span: str, start: int, table: pa.Table) -> tuple[str, str, str, int]:
         path = Path(name.replace(":", ".")) / f"{span}-{start}.parquet"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from andon.store.casebook import CasebookError
 from andon.store.errors import StoreFull, StoreLocked, StoreReadOnly
 
@@ -15,6 +17,25 @@ def passes(error: BaseException) -> bool:
     if isinstance(error, CasebookError):
         return error.passing
     return isinstance(error, StoreFull | StoreReadOnly | StoreLocked)
+
+
+def given_up(outbox: Mapping[str, Mapping[str, int]]) -> str:
+    """What to say of messages that sinks never took; "" if there are none.
+
+    >>> given_up({"soc": {"dead": 2, "queued": 1}, "noc": {"delivered": 7}})
+    '2 messages to soc were given up: `andon findings outbox list`, and `retry` once it is back'
+    >>> given_up({"noc": {"delivered": 7}})
+    ''
+    """
+    dead = {sink: states["dead"] for sink, states in outbox.items() if states.get("dead")}
+    if not dead:
+        return ""
+    number = sum(dead.values())
+    what = "1 message" if number == 1 else f"{number:,} messages"
+    return (
+        f"{what} to {', '.join(sorted(dead))} {'was' if number == 1 else 'were'} given up: "
+        "`andon findings outbox list`, and `retry` once it is back"
+    )
 
 
 class Troubles:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from andon.run.live.past import Past
+from andon.run.live.tables import SpanTables
 from andon.run.live.trouble import Troubles, passes
 from andon.store.casebook import Casebook
 from andon.store.errors import StoreError
@@ -20,16 +21,18 @@ _EXPIRE = 300.0  # seconds between two looks for what is too old: it lists the w
 class Upkeep:
     """``keep_ns``: how old packets may become, against ``now`` (ns): the clock or the newest packet, whichever is
     earlier, so that captures of last year are not thrown away at once; ``keep_bytes``: how large the history (0: as
-    it comes).
-    ``checkpointed``: the segment through which the engines have saved their state."""
+    it comes); ``keep_tables_ns``: how old tables of engines may become. ``checkpointed``: the segment through which the
+    engines have saved their state."""
 
     past: Past
     casebook: Casebook
+    tables: SpanTables
     now: Callable[[], int]
     keep_ns: int
     keep_bytes: int
     every: float  # seconds
     checkpointed: Callable[[], int]
+    keep_tables_ns: int = 365 * 86_400 * 10**9
     troubles: Troubles = field(default_factory=Troubles)
     appended: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -52,6 +55,7 @@ class Upkeep:
         if time.monotonic() - self._expired >= max(_EXPIRE, self.every):
             self._expired = time.monotonic()
             self._do("retention", self._expire)
+            self._do("tables", self._forget)
         self._do("history", self._append)
 
     def _do(self, part: str, work: Callable[[], None]) -> None:
@@ -79,4 +83,11 @@ class Upkeep:
     def _compact(self) -> None:
         if self.past.history is not None:
             self.past.history.compact()
-        self.casebook.forget(self.now() - 10 * self.keep_ns)  # table files stay as long as findings do
+
+    def _forget(self) -> None:
+        """Tables that are too old. Their rows go first, and with them a note of which files are to go: whatever dies
+        between the two, no row names a file that is gone, and no file stays for ever."""
+        self.casebook.forget(self.now() - self.keep_tables_ns)
+        while paths := self.casebook.doomed():
+            self.tables.remove(paths)
+            self.casebook.deleted(paths)

@@ -4,7 +4,7 @@
 >>> result = simulate(InternetConfig(seed=1, packets=100_000), Path("out"))  # doctest: +SKIP
 """
 
-from .capture import SimulationResult, packets, simulate, truth
+from .capture import SimulationResult, packets, simulate, truth, write_to
 from .config import DEFAULT_TELESCOPE, InternetConfig, parse_family
 from .demo import demo_config, small_config
 from .family import Always, Bursts, Change, Churn, Family, Growth, InStep, Repeat
@@ -27,4 +27,5 @@ __all__ = [
     "simulate",
     "small_config",
     "truth",
+    "write_to",
 ]

@@ -1,10 +1,11 @@
-"""The simulator's two ends: a capture file with its truth, or the same packets as record batches."""
+"""The simulator's ends: a capture file with its truth, the same capture into a pipe, its packets as batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -48,27 +49,9 @@ def simulate(
     population = populate(config)
     planned = population.sessions["n"].copy()
     spoofed = Spoofed()
-    options, payloads = option_table(), payload_table()
     capture = out / "capture.pcap"
-    written = len(frames.FILE_HEADER)
-    count = 0
-    buffer = np.empty(0, np.uint8)
     with capture.open("wb", buffering=0) as file:
-        file.write(frames.FILE_HEADER)
-        for rows, order in Stream(population):
-            _note_spoofed(population, rows, spoofed)
-            for part in (order[i : i + BATCH_ROWS] for i in range(0, len(order), BATCH_ROWS)):
-                if len(buffer) == 0:
-                    buffer = np.empty(BATCH_ROWS * frames.LARGEST, np.uint8)
-                size = frames.write(
-                    rows, part, options.words, options.length, options.total, options.clock,
-                    payloads.of_port, payloads.data, payloads.length, payloads.total, buffer,
-                )  # fmt: skip
-                _write_all(file.write, memoryview(buffer[:size]))  # type: ignore[arg-type]
-                written += size
-            count += len(order)
-            if progress is not None:
-                progress(len(order))
+        count, written = _write(population, file, progress, spoofed)
     truth = truth_table(population, planned, spoofed)
     result = SimulationResult(
         capture,
@@ -83,9 +66,40 @@ def simulate(
     return result
 
 
-def _write_all(write, data) -> None:  # type: ignore[no-untyped-def]
+def write_to(config: InternetConfig, file: IO[bytes], progress: Callable[[int], None] | None = None) -> int:
+    """Write the capture of ``simulate(config)`` to a file that is open already, such as a pipe, as it is made; gives
+    the number of packets. Nothing is kept of it: no truth, and memory as for ``simulate``. Raises OSError."""
+    return _write(populate(config), file, progress, None)[0]
+
+
+def _write(
+    population: Population, file: IO[bytes], progress: Callable[[int], None] | None, spoofed: Spoofed | None
+) -> tuple[int, int]:
+    """(packets, bytes) written; made-up sources are counted in ``spoofed`` if it is given."""
+    options, payloads = option_table(), payload_table()
+    buffer = np.empty(BATCH_ROWS * frames.LARGEST, np.uint8)
+    _write_all(file, memoryview(frames.FILE_HEADER))
+    count, written = 0, len(frames.FILE_HEADER)
+    for rows, order in Stream(population):
+        if spoofed is not None:
+            _note_spoofed(population, rows, spoofed)
+        for part in (order[i : i + BATCH_ROWS] for i in range(0, len(order), BATCH_ROWS)):
+            size = frames.write(
+                rows, part, options.words, options.length, options.total, options.clock,
+                payloads.of_port, payloads.data, payloads.length, payloads.total, buffer,
+            )  # fmt: skip
+            _write_all(file, memoryview(buffer[:size]))  # type: ignore[arg-type]
+            written += size
+        count += len(order)
+        if progress is not None:
+            progress(len(order))
+    return count, written
+
+
+def _write_all(file: IO[bytes], data: memoryview) -> None:
+    """A raw file may take less than it is given."""
     while len(data):
-        data = data[write(data) :]
+        data = data[file.write(data) :]
 
 
 def _note_spoofed(population: Population, rows: np.ndarray, spoofed: Spoofed) -> None:

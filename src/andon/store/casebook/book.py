@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from andon.records.finding import Finding
@@ -36,6 +36,7 @@ from andon.store.casebook.schema import (
     checkpoints,
     conclusions,
     counters,
+    doomed,
     engine_tables,
     meta,
     states,
@@ -322,12 +323,24 @@ class Casebook:
                 self._audit(connection, AuditEntry(now, "outbox", "dead-letter", str(id), detail))
             return gone
 
-    def revive(self, sink: str, now: int) -> int:
-        """Queue a sink's dead messages again; how many."""
+    def revive(self, sink: str, now: int, ids: Sequence[int] = (), actor: str = "outbox") -> int:
+        """Queue a sink's dead messages again (``ids``: only these); how many. A digest comes back with all that it
+        carries."""
         with self._write() as connection:
-            back = queue.revive(connection, sink, now)
-            self._audit(connection, AuditEntry(now, "outbox", "revive", sink, {"messages": back}))
+            back = queue.revive(connection, sink, now, ids)
+            if back:
+                self._audit(connection, AuditEntry(now, actor, "revive", sink, {"messages": back}))
             return back
+
+    def messages(self, state: str = "", sink: str = "", limit: int = 100) -> list[Queued]:
+        """Messages of the outbox that stand by themselves, newest first; of a digest the digest alone."""
+        with self._read() as connection:
+            return queue.listed(connection, state, sink, limit)
+
+    def message(self, id: int) -> Queued | None:
+        """The message of this number."""
+        with self._read() as connection:
+            return queue.by_number(connection, id)
 
     def fold(self, digest: Message, ids: Sequence[int], now: int) -> bool:
         """Let one message carry these; False, and nothing changes, if one of them is queued no more."""
@@ -388,23 +401,45 @@ class Casebook:
             AuditEntry(row.time, row.actor, row.action, row.subject, json.loads(row.detail)) for row in found
         ]
 
-    def forget(self, before: int) -> list[str]:
-        """Remove the log of conclusions, tables and finished messages from before a time (ns); findings stay.
+    def forget(self, before: int) -> int:
+        """Remove the log of conclusions, tables and finished messages from before a time (ns); findings stay. How
+        many tables went. The newest of each table and span stays.
 
-        Gives the paths of the tables, for the caller to delete. The newest of each table stays."""
+        The files of the tables are ``doomed`` from then on, until ``deleted`` says that they are gone."""
         t = engine_tables.c
-        newest = select(t.name, t.span, t.start).order_by(t.name, t.end)
+        newest = select(t.name, t.span, func.max(t.start)).group_by(t.name, t.span)
+        old = select(t.name, t.span, t.start, t.path).where(t.end < before)
         with self._write() as connection:
-            kept = {row.name: (row.name, row.span, row.start) for row in connection.execute(newest)}
-            old = connection.execute(select(engine_tables).where(t.end < before)).all()
-            gone = [row for row in old if (row.name, row.span, row.start) not in kept.values()]
-            for row in gone:
+            kept = {tuple(row) for row in connection.execute(newest)}
+            gone = [row for row in connection.execute(old) if (row.name, row.span, row.start) not in kept]
+            if gone:
                 connection.execute(
-                    delete(engine_tables).where(t.name == row.name, t.span == row.span, t.start == row.start)
+                    delete(engine_tables).where(
+                        t.name == bindparam("n"), t.span == bindparam("s"), t.start == bindparam("at")
+                    ),
+                    [{"n": row.name, "s": row.span, "at": row.start} for row in gone],
+                )
+                connection.execute(
+                    self._insert(doomed).on_conflict_do_nothing(),
+                    [{"path": path} for path in sorted({row.path for row in gone})],
                 )
             connection.execute(delete(conclusions).where(conclusions.c.end < before))
             queue.forget(connection, before)
-        return [str(row.path) for row in gone]
+        return len(gone)
+
+    def doomed(self, limit: int = 1000) -> list[str]:
+        """Paths of table files to delete. They stay in this list until ``deleted`` is called, whatever dies between:
+        no table names them, so nobody looks for them."""
+        with self._read() as connection:
+            query = select(doomed.c.path).order_by(doomed.c.path).limit(limit)
+            return [str(path) for path in connection.execute(query).scalars()]
+
+    def deleted(self, paths: Sequence[str]) -> None:
+        """These files are gone."""
+        if paths:
+            with self._write() as connection:
+                gone = delete(doomed).where(doomed.c.path == bindparam("gone"))
+                connection.execute(gone, [{"gone": path} for path in paths])
 
     def _audit(self, connection: Connection, entry: AuditEntry) -> None:
         connection.execute(

@@ -49,6 +49,10 @@ class StateFiles:
             write_durable(path, (data,))
         return digest
 
+    def has(self, digest: str) -> bool:
+        """Is its file there?"""
+        return self.path(digest).exists()
+
     def get(self, digest: str) -> bytes:
         """The bytes, checked. Raises StoreDamaged if they are missing or not what was written."""
         path = self.path(digest)

@@ -21,6 +21,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    text,
     union_all,
     update,
 )
@@ -33,6 +34,10 @@ from andon.store.casebook.schema import counters, entities, findings
 _CHUNK = 500  # ids in one IN list
 _VALUE = 512  # characters of an entity that are indexed
 PAGE = 200
+_ENTITIES = text(
+    "INSERT INTO finding_entities (value, last_seen, seq, type) SELECT * FROM unnest("
+    "CAST(:value AS text[]), CAST(:last_seen AS bigint[]), CAST(:seq AS bigint[]), CAST(:type AS text[]))"
+)
 
 
 def clean(text: str) -> str:
@@ -67,7 +72,11 @@ def store(connection: Connection, new: Sequence[Finding], clock: int) -> int:
         return 0
     connection.execute(insert(findings), rows)
     things = [thing for at, (_, finding) in enumerate(kept) for thing in _things(finding, first + at)]
-    if things:
+    if things and connection.dialect.name == "postgresql":
+        # As four arrays: row by row they were half of what a conclusion costs.
+        columns = {name: [thing[name] for thing in things] for name in ("value", "last_seen", "seq", "type")}
+        connection.execute(_ENTITIES, columns)
+    elif things:
         connection.execute(insert(entities), things)
     return len(rows)
 

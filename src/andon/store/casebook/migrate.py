@@ -13,7 +13,7 @@ from andon.store.casebook.records import CasebookError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "r0001"  # the newest file of migrations/versions; a test holds the two together
+HEAD = "r0002"  # the newest file of migrations/versions; a test holds the two together
 _LOCK = 0x616E646F6E  # "andon": PostgreSQL's advisory lock around a migration
 
 

@@ -16,6 +16,7 @@ from andon.store.casebook.findings import clean, dump
 from andon.store.casebook.records import Message, Queued
 from andon.store.casebook.schema import outbox
 
+_CHUNK = 500  # numbers in one IN list
 FAR = 7_200_000_000_000  # a next attempt so far ahead was set by a clock that has jumped back since
 _COLUMNS = [column for column in outbox.c if column.name != "digest"]
 
@@ -101,14 +102,48 @@ def dead(connection: Connection, id: int, why: str, now: int) -> int:
     return one + connection.execute(gone.where(outbox.c.digest == id, outbox.c.state == "folded")).rowcount
 
 
-def revive(connection: Connection, sink: str, now: int) -> int:
-    """Queue a sink's dead messages again, as new; how many."""
+def revive(connection: Connection, sink: str, now: int, ids: Sequence[int] = ()) -> int:
+    """Queue a sink's dead messages again, as new (``ids``: only these); how many, with those that digests carry."""
     c = outbox.c
-    return connection.execute(
-        update(outbox)
-        .where(c.sink == sink, c.state == "dead")
-        .values(state="queued", done=None, created=now, next_at=now, attempts=0, refused=False, digest=None)
-    ).rowcount
+    mine = and_(c.sink == sink, c.state == "dead", c.digest.is_(None))
+    if ids:
+        mine = and_(mine, c.id.in_(ids))
+    again = [int(number) for number in connection.execute(select(c.id).where(mine)).scalars()]
+    back = 0
+    for at in range(0, len(again), _CHUNK):
+        some = again[at : at + _CHUNK]
+        # What a digest carries goes with it again, or it would be told twice.
+        carried = (
+            update(outbox).where(c.digest.in_(some), c.state == "dead").values(state="folded", done=None)
+        )
+        back += connection.execute(carried).rowcount
+        queued = {
+            "state": "queued",
+            "done": None,
+            "created": now,
+            "next_at": now,
+            "attempts": 0,
+            "refused": False,
+        }
+        back += connection.execute(update(outbox).where(c.id.in_(some)).values(**queued)).rowcount
+    return back
+
+
+def listed(connection: Connection, state: str, sink: str, limit: int) -> list[Queued]:
+    """Messages that no digest carries, newest first."""
+    c = outbox.c
+    query = select(*_COLUMNS).where(c.digest.is_(None)).order_by(c.id.desc()).limit(limit)
+    if state:
+        query = query.where(c.state == state)
+    if sink:
+        query = query.where(c.sink == sink)
+    return [_queued(row) for row in connection.execute(query)]
+
+
+def by_number(connection: Connection, id: int) -> Queued | None:
+    """One message."""
+    row = connection.execute(select(*_COLUMNS).where(outbox.c.id == id)).first()
+    return None if row is None else _queued(row)
 
 
 def fold(connection: Connection, digest: Message, ids: Sequence[int], now: int) -> int | None:

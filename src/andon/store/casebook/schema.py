@@ -134,6 +134,9 @@ engine_tables = Table(
     Index("ix_engine_tables_end", "name", "end"),
 )
 
+# Files of tables that are no longer above: named here in the transaction that took them out, until they are deleted.
+doomed = Table("doomed", metadata, Column("path", String(512), primary_key=True))
+
 checkpoints = Table(
     "checkpoints",
     metadata,

@@ -126,6 +126,7 @@ class Daedalus:
         bits = {number: family.bits for number, family in families.by_number.items()}
         machine = Machine(before, self.relations, named, bits, self.rules)
         records = self._records(before.organisations, summary, ctx.start // HOUR)
+        shed_before = records[["evicted_now", "left_out_now"]].copy()
         machine.until(ctx.start)
         for owner in sorted(summary.heard):
             record = records[np.searchsorted(records["organisation"], self._hashes[owner])]
@@ -136,7 +137,12 @@ class Daedalus:
             self.members.organisations, self._hashes, self.relations, families, named, (ctx.start, ctx.end)
         )
         return Outcome(
-            findings=tuple(reporter.finding(told) for told in machine.told), carry=after, wake_at=_wake(after)
+            findings=(
+                *(reporter.finding(told) for told in machine.told),
+                *reporter.shed(records, shed_before, ctx.start // HOUR * HOUR),
+            ),
+            carry=after,
+            wake_at=_wake(after),
         )
 
     def _families_of(self, table: pa.Table | None) -> Families:
@@ -159,7 +165,7 @@ class Daedalus:
         for name in ("weak", "weak_packets"):
             records[name][passed, 1] = np.where(following, records[name][:, 0], 0)[passed]
             records[name][passed, 0] = 0
-        for name in ("told", "held_back", "bins"):
+        for name in ("told", "held_back", "bins", "evicted_now", "left_out_now"):
             records[name][passed] = 0
         records["hour"] = hour
         return records
@@ -189,6 +195,7 @@ class Daedalus:
         for ident, group in _by_source(seen, idents[~crowd]):
             machine.hear(heard, ident, group)
         record["left_out"] += rows.left_out
+        record["left_out_now"] += rows.left_out
         record["weak"][0] += heard.weak
         record["weak_packets"][0] += heard.weak_packets
         for hi, lo in heard.addresses:

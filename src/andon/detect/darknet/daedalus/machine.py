@@ -364,7 +364,9 @@ class Machine:
             # Pending ones go first, then those of whoever has most, then those not heard of for longest.
             order = np.lexsort((table["ident"], table["last"], -count[of], table["state"]))
             for organisation in table["organisation"][order[:excess]]:
-                organisations["evicted"][np.searchsorted(organisations["organisation"], organisation)] += 1
+                at = np.searchsorted(organisations["organisation"], organisation)
+                organisations["evicted"][at] += 1
+                organisations["evicted_now"][at] += 1
             table = table[np.sort(order[excess:])]
         order = np.lexsort((table["port"], table["proto"], table["inside"], table["kind"], table["ident"]))
         made.entries = table[order] if len(table) else np.empty(0, ENTRY)

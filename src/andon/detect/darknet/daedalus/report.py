@@ -7,15 +7,18 @@ constants may show where the telescope is).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
+
+import numpy as np
 
 from andon.detect.darknet.daedalus import entry as e
 from andon.detect.darknet.daedalus import flavours, judge, state
 from andon.detect.darknet.daedalus.advice import advice
 from andon.detect.darknet.daedalus.machine import Told
 from andon.detect.darknet.daedalus.naming import Families, Named, Relations, proven
+from andon.detect.darknet.daedalus.timing import HOUR
 from andon.records.contract import Organisation
 from andon.records.expression import count_sql, parse
 from andon.records.finding import Check, Entity, Evidence, Finding, timestamp
@@ -115,6 +118,46 @@ class Reporter:
             attributes=attributes,
             aspect=attributes["dedup_key"],
         )
+
+    def shed(self, records: np.ndarray, before: np.ndarray, hour: int) -> Iterator[Finding]:
+        """What had to be left out: of each organisation and hour one finding, again whenever its number has doubled.
+        ``before``: the numbers of ``records`` before this span."""
+        for record, old in zip(records, before, strict=True):
+            evicted, left_out = int(record["evicted_now"]), int(record["left_out_now"])
+            number = evicted + left_out
+            if number.bit_length() == (int(old["evicted_now"]) + int(old["left_out_now"])).bit_length():
+                continue
+            name = self._of[int(record["organisation"])].name
+            said = []
+            if left_out:
+                said.append(
+                    f"{left_out:,} packets of addresses that a full span did not take in were not looked at"
+                )
+            if evicted:
+                said.append(
+                    f"{evicted:,} addresses or alerts that were followed were forgotten to make room for others"
+                )
+            yield Finding(
+                engine="darknet.daedalus",
+                engine_version=VERSION,
+                kind="load-shed",
+                title=f"{name}: more addresses in the darknet than can be followed",
+                statement=f"Of {name}, since {timestamp(hour)}: {'; '.join(said)}. Alerts of single addresses may be "
+                "missing or told anew; the alerts of the whole organisation count everything that was taken in.",
+                confidence=1.0,
+                calibration="counted",
+                window=(hour, hour + HOUR),
+                subject=("identity", name),
+                first_seen=self._window[0],
+                last_seen=self._window[1] - 1,
+                count=number,
+                attributes={
+                    "organisation": name, "packets_left_out": left_out, "forgotten": evicted,
+                    "packets_left_out_in_all": int(record["left_out"]), "forgotten_in_all": int(record["evicted"]),
+                },
+                aspect="load-shed",
+                revision=number.bit_length(),
+            )  # fmt: skip
 
     def _span(self, at: int) -> tuple[int, int]:
         start, end = self._window

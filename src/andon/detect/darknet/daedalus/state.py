@@ -86,8 +86,11 @@ ORGANISATION = np.dtype(
         ("held_back", "<i8"),  # alerts folded into one of the organisation, in this hour
         ("evicted", "<i8"),  # entries that had to make room, in all time
         ("left_out", "<i8"),  # packets of sources that a full tile did not keep, in all time
+        ("evicted_now", "<i8"),  # the same two in this hour
+        ("left_out_now", "<i8"),
     ]
 )
+_ORGANISATION_1 = np.dtype([(name, ORGANISATION.fields[name][0]) for name in ORGANISATION.names[:-2]])  # type: ignore[index]
 
 
 def name_hash(name: str) -> int:
@@ -126,7 +129,7 @@ class Remembered:
         ):  # most spans change nothing, and the bytes of a carry are asked for every time
             self._bytes = pack(
                 "daedalus-carry",
-                1,
+                2,
                 {
                     "entries": self.entries.view(np.uint8),
                     "organisations": self.organisations.view(np.uint8),
@@ -137,14 +140,22 @@ class Remembered:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        arrays, _ = unpack("daedalus-carry", 1, data)
+        kind = ORGANISATION
+        try:
+            arrays, _ = unpack("daedalus-carry", 2, data)
+        except StateError:
+            kind = _ORGANISATION_1
+            arrays, _ = unpack("daedalus-carry", 1, data)
         if set(arrays) != {"entries", "organisations", "relations"}:
             raise StateError(f"a daedalus carry does not hold {', '.join(sorted(arrays))}")
-        if len(arrays["entries"]) % ENTRY.itemsize or len(arrays["organisations"]) % ORGANISATION.itemsize:
+        if len(arrays["entries"]) % ENTRY.itemsize or len(arrays["organisations"]) % kind.itemsize:
             raise StateError("a daedalus carry of another shape")
         made = cls(arrays["relations"])
         made.entries = arrays["entries"].view(ENTRY)
-        made.organisations = arrays["organisations"].view(ORGANISATION)
+        held = arrays["organisations"].view(kind)
+        made.organisations = np.zeros(len(held), ORGANISATION)
+        for name in held.dtype.names or ():
+            made.organisations[name] = held[name]
         return made
 
     def fitted(self, organisations: np.ndarray, relations: np.ndarray) -> Self:

@@ -1,8 +1,11 @@
-"""What the engine remembers from day to day: families, since when, and when last seen.
+"""What the engine remembers from span to span: families, since when, and when last seen.
 
 A family is its relation: the canonical text is its name, so its findings are one series over days. Carried families
 explain a day's packets first; so a family keeps its text although tomorrow's packets alone would support a slightly
 different one. Bounded: the longest unseen are forgotten first.
+
+Where there are spans of two lengths, each remembers by itself. What it knows is the table ``known``, so that the other
+one learns it, and a family has one name in both.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
 
 from andon.sketch.state import StateError, pack, unpack
 
@@ -21,10 +25,26 @@ _DAY = 86_400_000_000_000
 FORGET = 90 * _DAY
 
 
+KNOWN = pa.schema(
+    [
+        pa.field(name, kind, nullable=False)
+        for name, kind in (
+            ("relation", pa.string()),
+            ("scope", pa.string()),
+            ("kind", pa.string()),
+            ("born", pa.int64()),  # ns
+            ("last", pa.int64()),  # ns
+            ("spans", pa.int32()),
+        )
+    ]
+)
+
+
 @dataclass(frozen=True)
 class Known:
     """A family seen before. ``born`` and ``last`` are the starts (ns) of the first and the latest span that showed it,
-    ``spans`` is in how many; ``sources`` and ``packets`` are those of the latest."""
+    ``spans`` is in how many (0: spans of another length showed it); ``sources`` and ``packets`` are those of the
+    latest."""
 
     relation: str
     scope: str
@@ -64,12 +84,35 @@ class Families:
             now = replace(
                 before,
                 last=max(before.last, start),
-                spans=before.spans + (start != before.last),
+                spans=before.spans + (start != before.last or not before.spans),
                 sources=sources,
                 packets=packets,
             )
         self.families[relation] = now
         return now
+
+    def is_news(self, relation: str, start: int) -> bool:
+        """Whether a family is unknown, or was not seen in the two days before ``start`` (a day's span that showed it
+        may have begun so long ago)."""
+        known = self.families.get(relation)
+        return known is None or start - known.last > 2 * _DAY
+
+    def table(self) -> pa.Table:
+        """All families, as ``learn`` takes them."""
+        kept = [known for _, known in sorted(self.families.items())]
+        columns = [[getattr(known, field.name) for known in kept] for field in KNOWN]
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, KNOWN, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=KNOWN)
+
+    def learn(self, table: pa.Table | None) -> None:
+        """Take over families that spans of another length have shown, under their names."""
+        for row in () if table is None else table.to_pylist():
+            before = self.families.get(row["relation"])
+            if before is None:
+                row["spans"] = 0
+                self.families[row["relation"]] = Known(**row, sources=0, packets=0)
+            else:
+                self.families[row["relation"]] = replace(before, born=min(before.born, row["born"]))
 
     def forget(self, start: int) -> int:
         """Drop what was not seen for 90 days before ``start``, and beyond the bound; gives how many."""

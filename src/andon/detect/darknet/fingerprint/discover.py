@@ -19,7 +19,6 @@ from andon.records.expression.fields import FIELDS
 
 from .conjunctions import conjunctions
 from .constants import stack_defaults
-from .known import explain_known
 from .layers import LAYERS
 from .sample import Family, Sample
 from .search import Budget, Search
@@ -47,21 +46,18 @@ class Discovery:
 
 def discover(
     sample: Sample,
-    known: Sequence[str] = (),
     budget: Budget | None = None,
     telescope_prefixes: Sequence[str] = (),
 ) -> Discovery:
     """Relations that at least ``budget.min_sources`` sources of the sample share.
 
-    ``known``: expressions that are tried first; what they explain is taken out before the search. Two found
-    relations that are equal on ``telescope_prefixes`` become one. Deterministic. What ``budget.seconds`` of
+    Two found relations that are equal on ``telescope_prefixes`` become one. Deterministic. What ``budget.seconds`` of
     CPU do not reach is left out, and ``left_out`` says what.
     """
     budget = budget or Budget()
     begin = time.process_time()
     spent: dict[str, float] = {}
     search = Search(sample, budget)
-    explain_known(search, known)
     search.refresh()
     spent["prepare"] = time.process_time() - begin
     for name, layer in (*LAYERS, ("conjunctions", conjunctions)):

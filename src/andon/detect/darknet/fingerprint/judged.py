@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,8 @@ LEAST_BITS = 6.0
 class Day:
     """The span that is reported on. ``syn``: all its SYN packets; ``chance_families``: how many families chance would
     give, where the search estimates it; ``left_out`` by the search, ``untold`` by the report; ``ordered``: indices of
-    the packets that scans in a known order explain."""
+    the packets that scans in a known order explain. ``again``: a short span, of which only what is new is told.
+    ``relations``: marks of known tools by the tool's name, for spans without the table of tools."""
 
     engine: tuple[str, int]
     window: tuple[int, int]
@@ -35,6 +37,8 @@ class Day:
     chance_families: float | None = None
     untold: Sequence[str] = ()
     ordered: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    again: bool = False
+    relations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def span_left_out(self) -> list[str]:
@@ -44,12 +48,14 @@ class Day:
 
 @dataclass(frozen=True)
 class Judged:
-    """A family, its kind of finding, what is known of it, whose else its sources are, and whether its senders are
-    made up; ``targets``: addresses (uint32) that made-up senders flood, most packets first, with their packets."""
+    """A family, its kind of finding, what is known of it and whether it is news, whose else its sources are, and
+    whether its senders are made up; ``targets``: addresses (uint32) that made-up senders flood, most packets first,
+    with their packets."""
 
     measured: Measured
     kind: str
     known: Known
+    news: bool
     tools: list[Shared]
     families: list[Shared]
     spoofed: bool
@@ -97,9 +103,9 @@ def chance_sources(day: Day, m: Measured) -> float:
     return float(every * 2.0 ** -needed_bits(m.family)) + m.slow_by_chance
 
 
-def number(count: int, noun: str) -> str:
+def number(count: int, noun: str, plural: str = "") -> str:
     """
-    >>> number(1, "source"), number(2000, "source")
-    ('1 source', '2,000 sources')
+    >>> number(1, "source"), number(2000, "source"), number(3, "family", "families")
+    ('1 source', '2,000 sources', '3 families')
     """
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .affine import explain
+from .again import L5
 from .candidate import FULL, Candidate, values
 from .constants import halves, masked_fields, whole_fields
 from .high import LEAST_ROWS as HIGH_ROWS
@@ -232,7 +233,7 @@ def meet(search: Search) -> None:
     """L5: two fields under a non-linear operation."""
     for target in _TARGETS:
         if target not in search.skip:
-            which = search.some(8, 400)
+            which = search.budget.turn.mine(search.some(8, 400), L5, 2)
             made = meet_candidates(search.fields, search.units, which, target, search.budget.votes)
             for candidate, voters in made[:40]:
                 search.consider([candidate], voters)
@@ -244,7 +245,8 @@ def high(search: Search) -> None:
     for target in (ID, WINDOW, SPORT, SEQ_HIGH, SEQ):
         if target in search.skip or (target == SEQ_HIGH and SEQ in search.skip):
             continue
-        for u in search.some(HIGH_ROWS, 3 if inside else MOST_DETERMINED).tolist()[: 3 if inside else None]:
+        which = search.some(HIGH_ROWS, 3 if inside else MOST_DETERMINED)
+        for u in (which[:3] if inside else search.budget.turn.mine(which, L5, 2)).tolist():
             rows = search.unit(u)
             if search.late():
                 return
@@ -263,8 +265,8 @@ def triangular(search: Search) -> None:
             continue
         column = search.fields[target]
         which = search.some(LEAST_ROWS, 2 if inside else MOST_DETERMINED)
-        which = which[np.argsort(-search.units.sizes[which], kind="stable")][: 2 if inside else len(which)]
-        for u in which.tolist():
+        which = which[np.argsort(-search.units.sizes[which], kind="stable")]
+        for u in (which[:2] if inside else search.budget.turn.mine(which, L5, 2)).tolist():
             rows = search.unit(u)
             if search.late():
                 return

@@ -55,18 +55,22 @@ def order_findings(
     engine: tuple[str, int],
     window: tuple[int, int],
     carried: Families,
+    again: bool = False,
 ) -> tuple[list[Finding], pa.Table]:
     """(findings, the table ``orders``). ``engine``: name and version; ``window``: start and end of the span (ns);
-    ``carried``: notes which orders were seen, so that their names and ages last over days."""
+    ``carried``: notes which orders were seen, so that their names and ages last over days. ``again``: only orders that
+    are news become findings."""
     groups: dict[str, list[OrderFound]] = {}
     for one in orders.found:
         groups.setdefault(one.order, []).append(one)
     ranked = sorted(groups.items(), key=lambda item: (-len({one.source for one in item[1]}), item[0]))
-    findings = [_finding(name, group, orders, sample, engine, window, carried) for name, group in ranked]
     shared = sorted(shared_scans(orders.found).items(), key=lambda item: (-len(item[1]), item[0]))
-    findings += [
-        _finding(name, group, orders, sample, engine, window, carried) for name, group in shared[:_LISTED]
-    ]
+    findings = []
+    for name, group in (*ranked, *shared[:_LISTED]):
+        news = carried.is_news(name, window[0])
+        found = _finding(name, group, orders, sample, engine, window, carried)
+        if news or not again:
+            findings.append(found)
     return findings, _table(orders.found, sample)
 
 

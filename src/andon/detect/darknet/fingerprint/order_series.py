@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from andon.detect.darknet.fingerprint.again import WHOLE, Turn
 from andon.detect.darknet.fingerprint.sample import Sample
 
 MOST_ROWS = 512
@@ -49,12 +50,14 @@ class Series:
         )  # fmt: skip
 
 
-def series_of(sample: Sample, least: int) -> Series:
-    """All series of at least ``least`` packets (to different addresses), by source and port."""
+def series_of(sample: Sample, least: int, turn: Turn = WHOLE) -> Series:
+    """All series of at least ``least`` packets (to different addresses), by source and port; of the sources with so
+    many packets those whose ``turn`` it is."""
     source = sample.of_row.astype(np.int64)
     port = sample.columns["dst_port"].astype(np.int64)
-    enough = np.diff(sample.starts)[source] >= least
-    rows = np.flatnonzero(enough)
+    enough = np.zeros(len(sample.src), np.bool_)
+    enough[turn.mine(np.flatnonzero(np.diff(sample.starts) >= least))] = True
+    rows = np.flatnonzero(enough[source])
     single = _single_port(source[rows], port[rows], len(sample.src))
     by_port = (source[rows] << 17) | port[rows]
     mixed = rows[~single[source[rows]]]

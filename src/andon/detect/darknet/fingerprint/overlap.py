@@ -14,9 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from andon.detect.darknet.fingerprint.measure import Measured, Packets, evidence_of
+from andon.records.expression import canonical, parse
+from andon.records.expression.ast import fields_of
+from andon.records.expression.keyed import conjuncts
 
 SAME = 0.8  # of a family's sources named as a tool's: the family is that tool's mark
 _CHANCE_MEETING = 0.2
+_GUARDS = frozenset({"tcp.flags", "udp.dstport"})
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,28 @@ def with_tools(one: Measured, packets: Packets, tools: Tools) -> list[Shared]:
         if both:
             found.append(Shared(tool, both, both / len(mine)))
     return sorted(found, key=lambda s: (-s.sources, s.name))
+
+
+def by_relation(one: Measured, relations: Mapping[str, str]) -> list[Shared]:
+    """Known tools whose mark this family's relation is; ``relations`` by the tool's name, as ``tool_marks`` gives
+    them."""
+    count = len(one.family.sources)
+    return [Shared(tool, count, 1.0) for tool, mark in relations.items() if mark == one.family.relation]
+
+
+def tool_marks(relations: Mapping[str, str]) -> dict[str, str]:
+    """Relations of tools (``Site.relations``) without the conditions that say which packets are meant, in canonical
+    form.
+
+    >>> tool_marks({"mirai": "(tcp.flags & 0x3f == 2) and (tcp.seq == ip.dst)"})
+    {'mirai': 'tcp.seq == ip.dst'}
+    """
+    marks = {}
+    for tool, text in sorted(relations.items()):
+        parts = [part for part in conjuncts(parse(text)) if not fields_of(part) <= _GUARDS]
+        if len(parts) == 1:
+            marks[tool] = str(canonical(parts[0]))
+    return marks
 
 
 def with_families(measured: Sequence[Measured]) -> list[list[Shared]]:

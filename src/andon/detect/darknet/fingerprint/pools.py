@@ -46,6 +46,7 @@ def pools(search: Search) -> Iterator[np.ndarray]:
         if len(rows) > MOST_ROWS:
             search.left_out.append(f"L2 looked at {MOST_ROWS:,} of {len(rows):,} rows of one header class")
             step = np.arange(0, len(own), len(rows) / MOST_ROWS).astype(np.int64)
+            step = step[step < len(own)]  # a step that is no whole number may end on the end itself
             rows = rows[np.isin(search.rows.source[rows], own[step])]
         found.append(rows)
     yield from sorted(found, key=len)

@@ -25,6 +25,7 @@ from andon.detect.darknet.fingerprint.overlap import (
     Several,
     Shared,
     Tools,
+    by_relation,
     several,
     with_families,
     with_tools,
@@ -50,18 +51,28 @@ def report(
     packets, tools = day.packets, Tools.of(day.tools)
     judged = _judge(day, families, carried, tools)
     fingerprints = [j for j in judged if j.kind == "scanner-fingerprint"]
-    pairs = several(
-        [j.measured for j in fingerprints if not j.spoofed],
-        [j.known_as for j in fingerprints if j.known_as],
-        packets,
-        tools,
+    pairs = (
+        []
+        if day.again
+        else several(
+            [j.measured for j in fingerprints if not j.spoofed],
+            [j.known_as for j in fingerprints if j.known_as],
+            packets,
+            tools,
+        )
     )
     more = np.unique(np.concatenate([p.addresses for p in pairs] or [np.empty(0, np.uint32)]))
     cover = coverage_of(day, judged, tools)
-    shown = [j for j in judged if j.kind != "stack-default"]
+    marked = [j for j in judged if j.kind != "stack-default"]
+    shown = [j for j in marked if j.news or not day.again]
     defaults = [j for j in judged if j.kind == "stack-default"]
     shown += defaults[:_MOST_DEFAULTS]
-    day = replace(day, untold=_untold(len(defaults) - _MOST_DEFAULTS, len(pairs) - _MOST_PAIRS))
+    if day.again:
+        told = len(marked) - len(shown)
+        untold = [f"no finding on {number(told, 'family', 'families')} told of before (table families)"]
+        day = replace(day, untold=untold if told else [])
+    else:
+        day = replace(day, untold=_untold(len(defaults) - _MOST_DEFAULTS, len(pairs) - _MOST_PAIRS))
     findings = [_family_finding(day, j, more, cover) for j in shown]
     findings += [_several_finding(day, pair) for pair in pairs[:_MOST_PAIRS]]
     return tuple(findings), tables(day, judged, cover)
@@ -91,6 +102,7 @@ def _judge(day: Day, families: Sequence[Family], carried: Families, tools: Tools
     judged = []
     for m, kind in zip(ranked, kinds, strict=True):
         family = m.family
+        news = carried.is_news(family.relation, day.window[0])
         known = carried.see(family.relation, family.scope, kind, day.window[0], len(family.sources), m.total)
         spoofed = made_up(packets, m, kind)
         judged.append(
@@ -98,7 +110,8 @@ def _judge(day: Day, families: Sequence[Family], carried: Families, tools: Tools
                 measured=m,
                 kind=kind,
                 known=known,
-                tools=with_tools(m, packets, tools),
+                news=news,
+                tools=with_tools(m, packets, tools) or by_relation(m, day.relations),
                 families=shared.get(family.relation, []),
                 spoofed=spoofed,
                 targets=targets(packets, m) if spoofed else [],

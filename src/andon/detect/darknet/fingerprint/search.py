@@ -14,6 +14,7 @@ import numpy as np
 
 from andon.records.expression import ExpressionError, compile_program
 
+from .again import WHOLE, Turn
 from .candidate import Candidate, values
 from .sample import COLUMNS, Sample
 from .units import Units, fresh_rows, make_units
@@ -28,11 +29,13 @@ MOST_AT_ONCE = 800_000  # rows
 class Budget:
     """``seconds``: CPU for the whole search, after which nothing more is taken up (one candidate's verification, or one
     compiled pass of a layer, is finished: seconds at a million rows); ``min_sources``: a family's smallest number of
-    sources; ``votes``: sources that must agree before a layer proposes what it read off single sources."""
+    sources; ``votes``: sources that must agree before a layer proposes what it read off single sources; ``turn``: which
+    part of the units and pools the costly layers look at (L2, and L5 from ``meet`` on)."""
 
     seconds: float = 60.0
     min_sources: int = 20
     votes: int = 3
+    turn: Turn = WHOLE
 
 
 class Search:

@@ -16,6 +16,7 @@ from functools import partial
 
 import numpy as np
 
+from .again import L2
 from .candidate import Candidate, values
 from .fragments import is_fragment, selects
 from .masked import Masked, masked_sums, read
@@ -38,8 +39,10 @@ def pooled_units(search: Search) -> Iterator[Units]:
 
     The caller may close rows of the search between two units.
     """
-    _sessions(search)
-    every = list(pools(search))
+    turn = search.budget.turn
+    if turn.mine([True], L2, 2):
+        _sessions(search)
+    every = [pool for pool in turn.mine([None, *pools(search)], L2, 2) if pool is not None]
     for pool in every:
         steps: list[Step] = [partial(_products, work=min(WORK, MOST_WORK // len(every))), _masked, _clusters]
         while steps:

@@ -157,8 +157,7 @@ class FingerprintSummary:
         """The sample as columns; rows of a source in order of time."""
         keys, rows, counts, items = self._content()
         starts = np.r_[0, np.cumsum(counts)].astype(np.int64)
-        order = np.lexsort((items[:, 0], items[:, 3], np.repeat(np.arange(len(keys)), counts)))
-        items = items[order]
+        items = items[by_time(np.repeat(np.arange(len(keys)), counts), items)]
         w1, w2, w3 = (np.ascontiguousarray(items[:, n]) for n in (1, 2, 3))
         salt = np.uint64(self.key)
         inner = mix64_array(w2 ^ mix64_array(w3, salt), salt)
@@ -244,3 +243,15 @@ class FingerprintSummary:
         used = np.flatnonzero(table.keys != EMPTY)
         table.columns["row"][used[np.argsort(table.keys[used])]] = rows[np.argsort(keys)]
         return made
+
+
+def by_time(source: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Order of packets (int64) by source (ascending already), time and hash; ``items`` of a source are by hash."""
+    if not len(source):
+        return np.empty(0, np.int64)
+    late = items[:, 3] - items[:, 3].min()
+    bits = int(late.max()).bit_length()
+    if bits + int(source[-1]).bit_length() > 64:
+        return np.lexsort((items[:, 0], items[:, 3], source))
+    # One key is sorted twenty times as fast as three.
+    return np.argsort(source.astype(np.uint64) << np.uint64(bits) | late, kind="stable")
