@@ -29,6 +29,7 @@ def test_a_wake_up_on_a_quiet_port_is_one_finding_with_a_check() -> None:
     body = json.loads(finding.to_json())["attributes"]
     assert body["event"] == "start" and body["state"] == "new" and body["sources"] >= 35
     assert body["ports"][0]["new_sources"] >= 15 and body["ports"][0]["expected_new_sources"] < 0.1
+    assert finding.count >= 35 and finding.entities[0].packets >= finding.entities[-1].packets
     assert len(body["not"]) == 5 and body["log10_e_value"] > 6
     check = finding.evidence[0].check
     assert check is not None and parse(check.relation) and check.by_chance < 1

@@ -9,7 +9,7 @@ import numpy as np
 
 from andon.detect.darknet.synchrony.baseline import Levels
 from andon.detect.darknet.synchrony.memory import Memory
-from andon.detect.darknet.synchrony.series import PARTNERS, Open
+from andon.detect.darknet.synchrony.series import Open
 from andon.sketch.state import StateError, pack, unpack
 
 HISTORY: Final = 144  # spans whose counts are kept for the table of activity
@@ -100,6 +100,3 @@ class Carry:
             raise StateError("damaged memory of pairs: arrays of different length")
         new, active = Levels.of_arrays(arrays, "new"), Levels.of_arrays(arrays, "active")
         return cls(memory, new, active, Open.of(arrays), history, claims, span, first)
-
-
-__all__ = ["PARTNERS", "Carry", "History"]

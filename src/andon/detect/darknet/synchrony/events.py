@@ -14,7 +14,7 @@ from andon.detect.darknet.synchrony.groups import Counted
 from andon.detect.darknet.synchrony.judge import STOP_WEIGHTS, Judged
 from andon.detect.darknet.synchrony.kernel import ICMP_CODE, PROTOCOLS
 from andon.detect.darknet.synchrony.report import SPAN_NS, About, Alert, finding, identity
-from andon.detect.darknet.synchrony.series import PARTNERS, Series, grouped, overlap, sketch
+from andon.detect.darknet.synchrony.series import PARTNERS, Series, grouped, sketch
 from andon.detect.darknet.synchrony.summary import Tile
 from andon.detect.darknet.synchrony.surprise import SHARP, WEIGHTS, e_value
 from andon.records.contract import Context
@@ -220,8 +220,21 @@ def _report(
     series.revision += 1
     series.reported, series.reported_sources, series.told = span, len(sources), partners
     named = _named(sources, counted, series, ctx)
-    told.findings.append(finding(series, group, sources, "new" if new else "continued", named, about, ctx))
+    packets = _packets(sources, counted, series)
+    state_of = "new" if new else "continued"
+    told.findings.append(finding(series, group, sources, packets, state_of, named, about, ctx))
     told.reported.append(series)
+
+
+def _packets(sources: np.ndarray, counted: Counted, series: Series) -> np.ndarray:
+    """Packets of each source (ascending) to the ports of a series in this span (int64)."""
+    out = np.zeros(len(sources), np.int64)
+    if len(sources):
+        pairs = counted.pairs
+        at = np.minimum(np.searchsorted(sources, pairs.source), len(sources) - 1)
+        mine = (sources[at] == pairs.source) & np.isin(pairs.unit, np.array(series.units, np.int64))
+        np.add.at(out, at[mine], pairs.packets[mine])
+    return out
 
 
 def _named(
@@ -244,6 +257,3 @@ def _named(
         "tool": known.shared_name(tables.get("darknet.tools:sources@last"), "tool", sources),
         "port_set": known.shared_name(sets, column, sources) if column else ("", 0.0),
     }
-
-
-__all__ = ["Told", "overlap", "tell"]

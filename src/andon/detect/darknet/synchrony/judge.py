@@ -39,6 +39,7 @@ _HELD = 4.0  # standard deviations above the mean that a level learns from at mo
 _SHIFT = 0.05  # relative variance of a port's share per squared logarithm of the common factor
 _MINUTE_PHI = 0.05
 _RECUR = 1.5
+_LARGE, _SEVERAL = 5.0, 5  # networks expected of a large port; ports that can speak for all large ones
 _HISTORY = (0.9, 3.0, 8.0, 36.0)  # exposure behind a level before its scale is judged
 _FIRST = 0.25  # weight of the first span, in which every source is new
 _LEARNT = 12  # spans after which overdispersion is learned
@@ -67,11 +68,21 @@ def _shape(level: np.ndarray, phi: np.ndarray, more: float) -> np.ndarray:
     return found
 
 
-def _common(levels: Levels, count: np.ndarray) -> tuple[float, float]:
+def _common(levels: Levels, count: np.ndarray, higher: bool) -> tuple[float, float]:
+    """The common factor and its relative variance. Large ports and the tail do not always move together (a survey's
+    new ports wane, residents stay): the ``higher`` or the lower of what all ports and what large ones say."""
     if levels.rate[FAST] <= 0:
         return 1.0, 1.0
     # The prior is left out: it would shrink all levels, and all factors would make up for it.
-    return common_factor(levels.unit, count, levels.level[:, FAST] / levels.rate[FAST])
+    mean = levels.level[:, FAST] / levels.rate[FAST]
+    value, spread = common_factor(levels.unit, count, mean)
+    large = mean >= _LARGE
+    if large.sum() < _SEVERAL:
+        return value, spread
+    of_large, spread_of_large = common_factor(levels.unit[large], count[large], mean[large])
+    if not np.isfinite(of_large) or (value >= of_large) == higher:
+        return value, spread
+    return of_large, spread_of_large
 
 
 def align(levels: Levels, unit: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -94,7 +105,7 @@ def advance(levels: Levels, before: int | None, span: int, calm: np.ndarray, sud
         levels.end_hour(before // 6 % 24)
         levels.regauge()
     for scale in ended:
-        if scale == DAY:
+        if scale == DAY or (scale == QUARTER and levels.seasoned and not sudden):
             levels.begin(scale, SLOW)
         else:
             levels.begin(scale, MID if levels.seasoned and not sudden else FAST)
@@ -114,7 +125,7 @@ def starts(
     count = align(levels, counted.unit, counted.new)
     minute = align(levels, counted.unit, counted.minutes.max(axis=1, initial=0))
     history = float(levels.rate[FAST])
-    common, spread = _common(levels, count)
+    common, spread = _common(levels, count, higher=True)
     # In a capture's first hours every source is new that was there all along: what is new grows less by itself, on
     # some ports sooner than on others, and only what is above all that came before is news.
     young = age < _NOVEL
@@ -222,7 +233,7 @@ def stops(
     count = align(levels, counted.unit, counted.active)
     level, shape = levels.of(FAST)
     history = float(levels.rate[FAST])
-    common, spread = _common(levels, count)
+    common, spread = _common(levels, count, higher=False)
     known = bool(np.isfinite(common))
     if not known:
         common = 1.0

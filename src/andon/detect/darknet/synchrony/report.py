@@ -137,12 +137,14 @@ def finding(
     series: Series,
     alerts: list[Alert],
     sources: np.ndarray,
+    packets: np.ndarray,
     state: str,
     named: Mapping[str, tuple[str, float]],
     about: About,
     ctx: Context[Any],
 ) -> Finding:
-    """The finding on a series in this span. ``sources``: all of its own (int64, ascending); ``named``: what is known
+    """The finding on a series in this span. ``sources``: all of its own (int64, ascending), with their
+    ``packets`` to its ports in the span; ``named``: what is known
     of them (``fingerprint``, ``tool``, ``port_set``) with the share it is known of."""
     best = max(alerts, key=lambda a: (a.e, -a.unit))
     ports = [port_name(u) for u in series.units]
@@ -172,8 +174,11 @@ def finding(
         subject=subject(series.subject),
         first_seen=min(series.begins, ctx.start),
         last_seen=ctx.end - 1,
-        count=0,
-        entities=tuple(Entity("ipv4-addr", str(IPv4Address(a))) for a in sources[:_MOST_ENTITIES].tolist()),
+        count=int(packets.sum()),
+        entities=tuple(
+            Entity("ipv4-addr", str(IPv4Address(int(sources[i]))), int(packets[i]))
+            for i in np.argsort(-packets, kind="stable")[:_MOST_ENTITIES].tolist()
+        ),
         evidence=_evidence(series, alerts, about),
         attack=() if series.stop else ("T1595",),
         attributes={
