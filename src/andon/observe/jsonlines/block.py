@@ -65,13 +65,24 @@ class Block:
         """uint8: ABSENT, TEXT, ESCAPED, NUMBER, WORD, RAW (``kernel``)."""
         return self._kinds[:, self._paths.number[path]]
 
-    def text(self, path: str) -> pa.StringArray:
-        """Strings; numbers and words as they are written, objects and lists as JSON; null where there is none."""
-        return values.texts(self._data, *self._places(path))
+    def of(self, rows: np.ndarray) -> Block:
+        """These rows (numbers, or one bool a row) alone."""
+        parts = (self._begins, self._ends, self._kinds, self.line, self._starts)
+        return Block(self._data, self._paths, *(part[rows] for part in parts))
 
-    def integers(self, path: str, missing: int = -1) -> np.ndarray:
+    def text(self, path: str, rows: np.ndarray | None = None) -> pa.StringArray:
+        """Strings; numbers and words as they are written, objects and lists as JSON; null where there is none. With
+        ``rows`` (int64) of these rows only, here as below."""
+        return values.texts(self._data, *self._places(path, rows))
+
+    def integers(self, path: str, missing: int = -1, rows: np.ndarray | None = None) -> np.ndarray:
         """int64 of numbers, and of strings that are one (``"23"``); ``missing`` where there is no whole number."""
-        found: np.ndarray = values.integers(self._data, *self._places(path), missing)
+        found: np.ndarray = values.integers(self._data, *self._places(path, rows), missing)
+        return found
+
+    def hashes(self, path: str) -> np.ndarray:
+        """uint64: a hash of the bytes of each value as they are written; 0 where there is none."""
+        found: np.ndarray = values.hashes(self._data, *self._places(path))
         return found
 
     def numbers(self, path: str) -> np.ndarray:
@@ -85,9 +96,9 @@ class Block:
         found: np.ndarray = values.times(self._data, *self._places(path))
         return found
 
-    def addresses(self, path: str) -> np.ndarray:
+    def addresses(self, path: str, rows: np.ndarray | None = None) -> np.ndarray:
         """int64: IPv4 addresses, also written ``::ffff:192.0.2.1``; -1 where there is none (or it is IPv6)."""
-        found: np.ndarray = values.addresses(self._data, *self._places(path))
+        found: np.ndarray = values.addresses(self._data, *self._places(path, rows))
         return found
 
     def codes(self, path: str, words: values.Words) -> np.ndarray:
@@ -117,9 +128,16 @@ class Block:
         start = int(self._starts[row])
         return bytes(self._data[start:].tobytes().split(b"\n", 1)[0])
 
-    def _places(self, path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _places(self, path: str, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         column = self._paths.number[path]
-        return self._begins[:, column], self._ends[:, column], self._kinds[:, column]
+        if rows is None:
+            return self._begins[:, column], self._ends[:, column], self._kinds[:, column]
+        # Contiguous or not is two kernels; these are made the same kind as above.
+        some = np.empty((len(rows), 2), np.int32)
+        some[:, 0], some[:, 1] = self._begins[rows, column], self._ends[rows, column]
+        kinds = np.empty((len(rows), 2), np.uint8)
+        kinds[:, 0] = self._kinds[rows, column]
+        return some[:, 0], some[:, 1], kinds[:, 0]
 
 
 def _parsed(text: bytes) -> Any:

@@ -302,6 +302,19 @@ def addresses(data: np.ndarray, begins: np.ndarray, ends: np.ndarray, kinds: np.
     return found
 
 
+@njit(cache=True, nogil=True)
+def hashes(data: np.ndarray, begins: np.ndarray, ends: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """See ``Block.hashes``: FNV-1a, and a last mixing so that all bits depend on all."""
+    found = np.zeros(len(begins), np.uint64)
+    for row in range(len(begins)):
+        if kinds[row] != ABSENT:
+            hashed = _SEED
+            for place in range(begins[row], ends[row]):
+                hashed = (hashed ^ np.uint64(data[place])) * _PRIME
+            found[row] = (hashed ^ (hashed >> np.uint64(32))) * _PRIME
+    return found
+
+
 class Words:
     """Known words that a column is compared with, by number in the order given."""
 
