@@ -16,6 +16,7 @@ import pyarrow as pa
 from andon.observe.compressed import Broken, compression, decompressor
 from andon.observe.honeypot import cowrie, mapped
 from andon.observe.honeypot.maps import MAPS, FieldMap
+from andon.observe.honeypot.text import AsJson, reading
 from andon.observe.jsonlines import Paths, Skipped, blocks
 
 _LOOK = 256 * 1024  # bytes of a log that are looked at to recognise it
@@ -92,8 +93,28 @@ def sessions(path: str | Path, skipped: Skipped) -> Iterator[pa.RecordBatch]:
     OSError."""
     with Path(path).open("rb") as raw:
         log = _Log(raw, skipped)
+        read = reading(log.head)
+        if read is not None:
+            stream = AsJson(log, read)
+            made = AsJson(io.BytesIO(log.head), read)
+            yield from mapped.sessions(stream, _charted(_some(made)), skipped)
+            return
         chart = recognise(log.head)
         if chart is None:
             yield from cowrie.sessions(log, skipped)
         else:
             yield from mapped.sessions(log, chart, skipped)
+
+
+def _some(stream: AsJson) -> bytes:
+    room, made = bytearray(_LOOK), b""
+    while len(made) < _LOOK and (got := stream.readinto(memoryview(room))):
+        made += room[:got]
+    return made
+
+
+def _charted(head: bytes) -> FieldMap:
+    chart = recognise(head)
+    if chart is None:
+        raise UnknownLog("a text log of no honeypot that is known")
+    return chart

@@ -90,7 +90,7 @@ def events(block: Block, skipped: Skipped) -> Events:
     )
     return Events(
         key=key, ts=ts, opens=code == CONNECT, closes=code == CLOSED, login=code == SUCCESS,
-        relayed=(code == RELAY).astype(np.int64), facts=facts,
+        relayed=(code == RELAY).astype(np.int64), lines=np.ones(len(block), np.int64), facts=facts,
         lists={
             "credentials": Part(tried, credentials),
             "commands": Part(typed, commands),

@@ -39,8 +39,8 @@ class Part:
 @dataclass
 class Events:
     """Events in the order of the log. ``key`` uint64; ``ts`` int64 ns; ``opens`` and ``closes`` bool. ``facts``: what a
-    session has one of (the first stands), by column of ``SESSION``; ``lists``: what it has many of. ``login`` bool and
-    ``relayed`` int64 are per event."""
+    session has one of (the first stands), by column of ``SESSION``; ``lists``: what it has many of. ``login`` bool,
+    ``relayed`` int64 and ``lines`` int64 (of the log) are per event."""
 
     key: np.ndarray
     ts: np.ndarray
@@ -48,6 +48,7 @@ class Events:
     closes: np.ndarray
     login: np.ndarray
     relayed: np.ndarray
+    lines: np.ndarray
     facts: Mapping[str, Part]
     lists: Mapping[str, Part]
 
@@ -103,7 +104,7 @@ class Fold:
         ranked = ranked[over[ranked]]
         place = np.full(count, -1, np.int64)
         place[ranked] = np.arange(len(ranked))
-        return self._table(events, place[of_event], start[ranked], end[ranked], closed[ranked], sizes[ranked])
+        return self._table(events, place[of_event], start[ranked], end[ranked], closed[ranked])
 
     def _groups(self, events: Events) -> tuple[np.ndarray, np.ndarray]:
         """(order of the events by session, which of these begin one)."""
@@ -117,22 +118,24 @@ class Fold:
         return order, first | again
 
     def _table(
-        self, events: Events, place: np.ndarray, start: np.ndarray, end: np.ndarray, closed: np.ndarray,
-        sizes: np.ndarray,
+        self, events: Events, place: np.ndarray, start: np.ndarray, end: np.ndarray, closed: np.ndarray
     ) -> pa.RecordBatch:  # fmt: skip
         count = len(start)
         mine = place >= 0
         login = np.zeros(count, np.bool_)
         login[place[mine & events.login]] = True
-        relayed = np.bincount(place[mine], weights=events.relayed[mine], minlength=count).astype(np.int64)
+
+        def total(values: np.ndarray) -> np.ndarray:
+            return np.bincount(place[mine], weights=values[mine], minlength=count).astype(np.int64)
+
         columns: dict[str, Any] = {
             "honeypot": pa.array([self.honeypot]).take(pa.array(np.zeros(count, np.int64))),
             "start": pa.array(start).cast(_TIME),
             "end": pa.array(end).cast(_TIME),
             "closed": closed,
-            "events": sizes,
+            "events": total(events.lines),
             "login": login,
-            "relayed": relayed,
+            "relayed": total(events.relayed),
         }
         for name in _TEXTS:
             columns[name] = pc.fill_null(_first(events.facts.get(name), place, count, pa.string()), "")
@@ -180,7 +183,7 @@ def _taken(events: Events, rows: np.ndarray) -> Events:
 
     return Events(
         events.key[rows], events.ts[rows], events.opens[rows], events.closes[rows], events.login[rows],
-        events.relayed[rows], {name: part(old) for name, old in events.facts.items()},
+        events.relayed[rows], events.lines[rows], {name: part(old) for name, old in events.facts.items()},
         {name: part(old) for name, old in events.lists.items()},
     )  # fmt: skip
 
@@ -204,7 +207,7 @@ def _joined(held: Sequence[Events]) -> Events:
 
     return Events(
         numbers("key", np.uint64), numbers("ts", np.int64), numbers("opens", np.bool_), numbers("closes", np.bool_),
-        numbers("login", np.bool_), numbers("relayed", np.int64), parts("facts"), parts("lists"),
+        numbers("login", np.bool_), numbers("relayed", np.int64), numbers("lines", np.int64), parts("facts"), parts("lists"),
     )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ def events(block: Block, chart: FieldMap, skipped: Skipped) -> Events:
         "requests": _requests(block, chart),
     }
     lists["payloads"] = _payloads(block, chart)
-    made = Events(key, ts, opened, closed, login, np.zeros(count, np.int64), facts,
+    made = Events(key, ts, opened, closed, login, np.zeros(count, np.int64), np.ones(count, np.int64), facts,
                   {name: part for name, part in lists.items() if len(part.rows)})  # fmt: skip
     return _with_ends(made, _ends(block, chart, ts))
 
@@ -118,7 +118,7 @@ def _with_ends(events: Events, ends: np.ndarray) -> Events:
         np.concatenate((key, key[later])), np.concatenate((events.ts, ends[later])),
         np.concatenate((events.opens, none)), np.concatenate((closes, ~none)),
         np.concatenate((events.login, none)), np.concatenate((events.relayed, np.zeros(len(later), np.int64))),
-        events.facts, events.lists,
+        np.concatenate((events.lines, np.zeros(len(later), np.int64))), events.facts, events.lists,
     )  # fmt: skip
 
 
@@ -244,6 +244,8 @@ def _commands(block: Block, chart: FieldMap, ts: np.ndarray) -> Part:
 
 
 def _requests(block: Block, chart: FieldMap) -> Part:
+    if chart.access:
+        return _accesses(block.text(chart.access))
     if not chart.uri:
         return Part(np.empty(0, np.int64), None)
     uri = block.text(chart.uri)
@@ -251,6 +253,20 @@ def _requests(block: Block, chart: FieldMap) -> Part:
     empty = pa.nulls(len(rows), pa.string())
     parts = [block.text(path, rows) if path else empty for path in (chart.method, chart.uri, chart.body)]
     return Part(rows, pa.StructArray.from_arrays(parts, fields=list(REQUEST)))
+
+
+def _accesses(lines: pa.StringArray) -> Part:
+    """Requests from lines of an access log: ``"GET /path HTTP/1.1" 200 -``."""
+    parts = pc.extract_regex(
+        lines, r'^"?(?P<method>[A-Z]{3,12}) (?P<uri>.*?)(?: HTTP/[0-9.]+)?"? ?[0-9-]* ?-?$'
+    )
+    rows = np.flatnonzero(parts.is_valid().to_numpy(zero_copy_only=False))
+    chosen = parts.take(pa.array(rows))
+    method, uri = pc.struct_field(chosen, "method"), pc.struct_field(chosen, "uri")
+    return Part(
+        rows,
+        pa.StructArray.from_arrays([method, uri, pa.nulls(len(rows), pa.string())], fields=list(REQUEST)),
+    )
 
 
 def _payloads(block: Block, chart: FieldMap) -> Part:

@@ -16,7 +16,8 @@ class FieldMap:
     """``marks``: members by which a line is known to be of this honeypot (all of them have to be there); ``rivals``: it is
     not if one of these is. ``src`` may be ``ADDRESS:PORT``. ``closes``: (path, value) that ends a session; ``opens`` likewise.
     ``credentials``: paths of lists (or single values) of user names and passwords, or of a list of objects that have
-    ``username`` and ``password`` (one path). ``one_each``: every line is a session of its own."""
+    ``username`` and ``password`` (one path). ``access``: a line of an access log that holds the request. ``one_each``:
+    every line is a session of its own."""
 
     honeypot: str
     marks: tuple[str, ...]
@@ -39,6 +40,7 @@ class FieldMap:
     method: str = ""
     uri: str = ""
     body: str = ""
+    access: str = ""
     payload: tuple[tuple[str, str], ...] = ()  # (column of PAYLOAD, path)
     one_each: bool = False
     rivals: tuple[str, ...] = ()
@@ -47,7 +49,7 @@ class FieldMap:
     def paths(self) -> tuple[str, ...]:
         """All members that are read."""
         single = (self.src, self.src_port, self.dst, self.dst_port, self.session, self.sensor, self.protocol, self.hassh,
-                  self.end, self.duration, self.opens[0], self.closes[0], self.method, self.uri, self.body)  # fmt: skip
+                  self.end, self.duration, self.opens[0], self.closes[0], self.method, self.uri, self.body, self.access)  # fmt: skip
         many = (
             *self.time,
             *self.client,
@@ -127,6 +129,29 @@ MAPS: Final = (
         "fatt", ("sourceIp", "destinationIp", "sourcePort"), ("timestamp",), "sourceIp", "sourcePort", "destinationIp",
         "destinationPort", protocol="protocol", client=("ssh.client", "http.userAgent", "tls.serverName"),
         hassh="ssh.hassh", one_each=True,
+    ),
+    FieldMap(
+        "ciscoasa", ("timestamp", "src_ip", "payload_printable"), ("timestamp",), "src_ip", dst_port="=8443",
+        protocol="=https", access="payload_printable", command=("payload_printable",),
+    ),
+    # Text logs as ``text`` turns them into members.
+    FieldMap(
+        "honeytrap", ("requested", "src", "dst_port"), ("timestamp",), "src", "src_port", "dst", "dst_port",
+        protocol="requested", one_each=True,
+    ),
+    FieldMap(
+        "heralding", ("session_id", "num_auth_attempts", "source_ip", "duration"), ("timestamp",), "source_ip",
+        "source_port", "destination_ip", "destination_port", session="session_id", protocol="protocol",
+        duration="duration", one_each=True,
+    ),
+    FieldMap(
+        "heralding", ("auth_id", "session_id", "source_ip"), ("timestamp",), "source_ip", "source_port",
+        "destination_ip", "destination_port", session="session_id", protocol="protocol",
+        credentials=("username", "password"),
+    ),
+    FieldMap(
+        "endlessh", ("endlessh", "host", "port"), ("timestamp",), "host", "port", dst_port="=22", protocol="=ssh",
+        opens=("endlessh", "ACCEPT"), closes=("endlessh", "CLOSE"),
     ),
     # As T-Pot's Logstash configuration names them; not seen in files.
     FieldMap(
