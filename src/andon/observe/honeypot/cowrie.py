@@ -2,8 +2,9 @@
 
 Sessions are told by (``session``, ``sensor``), since a session's number is unique within a sensor only. A
 ``command.success`` or ``command.failed`` follows a ``command.input`` that says the same, but for the parts of a line
-that old versions report one by one, so commands are taken from ``command.input`` alone. What passes through the honeypot
-to third parties (``direct-tcpip``, half of the events of some logs) is no attack on the device and is only counted.
+that old versions report one by one, so commands are taken from ``command.input`` alone. What passes through the
+honeypot to third parties (``direct-tcpip``, half of the events of some logs) is no attack on the device and is only
+counted.
 """
 
 from __future__ import annotations

@@ -207,7 +207,8 @@ def _joined(held: Sequence[Events]) -> Events:
 
     return Events(
         numbers("key", np.uint64), numbers("ts", np.int64), numbers("opens", np.bool_), numbers("closes", np.bool_),
-        numbers("login", np.bool_), numbers("relayed", np.int64), numbers("lines", np.int64), parts("facts"), parts("lists"),
+        numbers("login", np.bool_), numbers("relayed", np.int64), numbers("lines", np.int64), parts("facts"),
+        parts("lists"),
     )  # fmt: skip
 
 

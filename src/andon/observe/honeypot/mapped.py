@@ -49,7 +49,7 @@ def sessions(
 def events(block: Block, chart: FieldMap, skipped: Skipped) -> Events:
     """The events of a block."""
     ts = _times(block, chart)
-    good = (ts != NO_TIME) & (block.kinds(chart.src) > 0)
+    good = (ts != NO_TIME) & block.filled(chart.src)
     if not good.all():
         for row in np.flatnonzero(~good).tolist():
             skipped.add(int(block.line[row]), NO_SOURCE)
@@ -96,10 +96,10 @@ def _times(block: Block, chart: FieldMap) -> np.ndarray:
 def _ends(block: Block, chart: FieldMap, ts: np.ndarray) -> np.ndarray:
     """When a line's session ended; never before it began."""
     if chart.end:
-        return np.maximum(block.times(chart.end), ts)
+        return np.asarray(np.maximum(block.times(chart.end), ts))
     if chart.duration:
         seconds = np.nan_to_num(block.numbers(chart.duration), nan=0.0)
-        return ts + (np.clip(seconds, 0, 86_400) * 1e9).astype(np.int64)
+        return np.asarray(ts + (np.clip(seconds, 0, 86_400) * 1e9).astype(np.int64))
     return ts
 
 
@@ -150,13 +150,13 @@ def _addresses(source: pa.StringArray) -> pa.Array:
 def _key(block: Block, chart: FieldMap, source: pa.StringArray, port: pa.Array) -> np.ndarray:
     if chart.session and not chart.one_each:
         key = block.hashes(chart.session)
-        return key ^ (block.hashes(chart.sensor) * _GOLD) if chart.sensor else key
+        return np.asarray(key ^ (block.hashes(chart.sensor) * _GOLD)) if chart.sensor else key
     key = block.hashes(chart.src) ^ (
         port.to_numpy(zero_copy_only=False).astype(np.int64).astype(np.uint64) * _GOLD
     )
     if chart.dst_port and not chart.dst_port.startswith("="):
         key ^= block.integers(chart.dst_port).astype(np.uint64) * _TURN
-    return key
+    return np.asarray(key)
 
 
 def _column(block: Block, path: str) -> pa.StringArray | None:
@@ -198,14 +198,15 @@ def _credentials(block: Block, chart: FieldMap, ts: np.ndarray) -> tuple[Part, n
             rows.tolist(), block.json(users, rows), block.json(passwords, rows), strict=True
         ):
             names, words = _listed(user), _listed(password)
-            for k in range(max(len(names), len(words))):
-                made.append((row, _at(names, k), _at(words, k)))
+            made += [(row, _at(names, k), _at(words, k)) for k in range(max(len(names), len(words)))]
     elif chart.credentials:
         rows = np.flatnonzero(block.kinds(chart.credentials[0]) == RAW)
         for row, attempts in zip(rows.tolist(), block.json(chart.credentials[0], rows), strict=True):
-            for one in _listed(attempts):
-                if isinstance(one, dict):
-                    made.append((row, _text(one.get("username")), _text(one.get("password"))))
+            made += [
+                (row, _text(one.get("username")), _text(one.get("password")))
+                for one in _listed(attempts)
+                if isinstance(one, dict)
+            ]
     rows = np.array([row for row, _, _ in made], np.int64)
     values = pa.StructArray.from_arrays(
         [pa.array([user for _, user, _ in made], pa.string()), pa.array([word for _, _, word in made], pa.string()),

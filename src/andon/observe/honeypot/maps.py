@@ -1,8 +1,8 @@
 """Where each honeypot that writes JSON lines keeps what a session is made of.
 
 One row a honeypot; paths are those of ``jsonlines.Paths``. Names and field sets were read off real files of T-Pot 24
-(January 2025) and, where marked, off the mappings of its Logstash configuration. A value that begins with ``=`` stands for
-itself and is not a path.
+(January 2025) and, where marked, off the mappings of its Logstash configuration. A value that begins with ``=`` stands
+for itself and is not a path.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Final
 
 @dataclass(frozen=True)
 class FieldMap:
-    """``marks``: members by which a line is known to be of this honeypot (all of them have to be there); ``rivals``: it is
-    not if one of these is. ``src`` may be ``ADDRESS:PORT``. ``closes``: (path, value) that ends a session; ``opens`` likewise.
-    ``credentials``: paths of lists (or single values) of user names and passwords, or of a list of objects that have
-    ``username`` and ``password`` (one path). ``access``: a line of an access log that holds the request. ``one_each``:
-    every line is a session of its own."""
+    """``marks``: members by which a line is known to be of this honeypot (all of them have to be there); ``rivals``: it
+    is not if one of these is. ``src`` may be ``ADDRESS:PORT``. ``closes``: (path, value) that ends a session; ``opens``
+    likewise. ``credentials``: paths of lists (or single values) of user names and passwords, or of a list of objects
+    that have ``username`` and ``password`` (one path). ``access``: a line of an access log that holds the request.
+    ``one_each``: every line is a session of its own."""
 
     honeypot: str
     marks: tuple[str, ...]
@@ -48,8 +48,10 @@ class FieldMap:
     @property
     def paths(self) -> tuple[str, ...]:
         """All members that are read."""
-        single = (self.src, self.src_port, self.dst, self.dst_port, self.session, self.sensor, self.protocol, self.hassh,
-                  self.end, self.duration, self.opens[0], self.closes[0], self.method, self.uri, self.body, self.access)  # fmt: skip
+        single = (
+            self.src, self.src_port, self.dst, self.dst_port, self.session, self.sensor, self.protocol, self.hassh,
+            self.end, self.duration, self.opens[0], self.closes[0], self.method, self.uri, self.body, self.access,
+        )  # fmt: skip
         many = (
             *self.time,
             *self.client,
@@ -156,8 +158,8 @@ MAPS: Final = (
     # As T-Pot's Logstash configuration names them; not seen in files.
     FieldMap(
         "adbhoney", ("eventid", "src_ip", "session"), ("timestamp",), "src_ip", "src_port", "dst_ip", "dst_port",
-        session="session", sensor="sensor", protocol="=adb", command=("input",), opens=("eventid", "adbhoney.session.connect"),
-        closes=("eventid", "adbhoney.session.closed"),
+        session="session", sensor="sensor", protocol="=adb", command=("input",),
+        opens=("eventid", "adbhoney.session.connect"), closes=("eventid", "adbhoney.session.closed"),
         payload=(("sha256", "shasum"),),
     ),
     FieldMap(

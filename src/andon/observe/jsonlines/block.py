@@ -65,6 +65,11 @@ class Block:
         """uint8: ABSENT, TEXT, ESCAPED, NUMBER, WORD, RAW (``kernel``)."""
         return self._kinds[:, self._paths.number[path]]
 
+    def filled(self, path: str) -> np.ndarray:
+        """bool: there is a value, and it is not the empty string."""
+        begins, ends, kinds = self._places(path)
+        return np.asarray((kinds > 0) & (ends > begins))
+
     def of(self, rows: np.ndarray) -> Block:
         """These rows (numbers, or one bool a row) alone."""
         parts = (self._begins, self._ends, self._kinds, self.line, self._starts)
