@@ -70,6 +70,11 @@ class Block:
         begins, ends, kinds = self._places(path)
         return np.asarray((kinds > 0) & (ends > begins))
 
+    def lengths(self, path: str) -> np.ndarray:
+        """int32: bytes of each value as it is written, without quotes; meaningless where there is none."""
+        begins, ends, _ = self._places(path)
+        return np.asarray(ends - begins)
+
     def of(self, rows: np.ndarray) -> Block:
         """These rows (numbers, or one bool a row) alone."""
         parts = (self._begins, self._ends, self._kinds, self.line, self._starts)
