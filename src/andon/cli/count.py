@@ -10,12 +10,15 @@ from andon.cli.terminal import Format, console, fail, note
 
 
 def command(
-    files: list[str] = typer.Argument(..., metavar="FILE...", help="Captures; - for standard input."),
+    files: list[str] = typer.Argument(
+        ..., metavar="FILE...", help="Captures, honeypot logs; - for standard input (captures)."
+    ),
     format: Format = typer.Option(Format.table, "--format", help="table, or json: one object a line."),
 ) -> None:
-    """Count packets of captures, as tshark would.
+    """Count packets of captures, as tshark would, and sessions of honeypot logs.
 
-    Reads pcap and pcapng, plain or .gz, .zst, .lz4; says what was skipped and why.
+    Reads pcap and pcapng, and the logs of Cowrie, Dionaea, Heralding and some twenty other honeypots, plain or .gz,
+    .zst, .lz4; says what was skipped and why.
 
     Example: andon count capture.pcap.gz --format json
     """
@@ -26,7 +29,7 @@ def command(
     read = 0
     for name in files:
         try:
-            result = count(sys.stdin.buffer if name == "-" else name)
+            result = count(sys.stdin.buffer) if name == "-" else _count(name)
         except (OSError, ValueError) as error:
             note(f"andon: {name}: {error}")
             continue
@@ -37,6 +40,23 @@ def command(
             _show(name, result)
     if not read:
         fail("none of the files could be read", 1)
+
+
+def _count(name: str) -> dict[str, object]:
+    """A capture's counts, or a honeypot log's if it is one. Raises OSError, and ValueError for neither."""
+    from andon.observe.count import count
+    from andon.observe.sources import NotACapture
+
+    try:
+        return count(name)
+    except NotACapture as error:
+        from andon.observe.honeypot import UnknownLog
+        from andon.observe.honeypot.count import count as count_log
+
+        try:
+            return count_log(name)
+        except UnknownLog:
+            raise error from None
 
 
 def _show(name: str, result: dict[str, object]) -> None:
