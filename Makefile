@@ -7,13 +7,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help demo test lint types contracts check bench lock clean clean-cache nightly-tools nightly-fingerprint nightly-purpose nightly-scale nightly-kills nightly-live-day nightly-live-week
+.PHONY: help demo test lint types contracts check bench lock clean clean-cache nightly-tools nightly-fingerprint nightly-purpose nightly-scale nightly-kills nightly-live-day nightly-live-week nightly-coordination
 help:
 	@echo "make demo       environment, then an hour on a simulated telescope, analysed"
 	@echo "make test       environment with test extras, then all tests"
 	@echo "make check      test, lint, types, import contracts (what CI runs)"
 	@echo "make bench      the figures of docs/benchmarks.md that take minutes"
-	@echo "make nightly-*  the long ones: tools, fingerprint, purpose, scale, kills, live-day, live-week"
+	@echo "make nightly-*  the long ones: tools, fingerprint, purpose, scale, kills, live-day, live-week, coordination"
 	@echo "make lock       renew requirements/*.txt (needs uv)"
 
 $(BIN)/python:
@@ -76,6 +76,10 @@ nightly-purpose: $(VENV)/.stamp-test
 nightly-kills: $(VENV)/.stamp-test $(VENV)/.stamp-kernels
 	ANDON_KILLS=200 ANDON_KILLS_STATE=$${ANDON_KILLS_STATE:-/var/tmp/andon-kills} \
 	  $(BIN)/python -m pytest tests/live/test_live_kills.py -s
+
+# Planted wake-ups, stops and worms against every engine; it goes on where it was.
+nightly-coordination: $(VENV)/.stamp-test $(VENV)/.stamp-kernels
+	$(BIN)/python benchmarks/coordination/run.py --slice-minutes 50
 
 # A slice a night: it goes on where it was. Remove the folder to begin anew.
 nightly-live-day: $(VENV)/.stamp-test

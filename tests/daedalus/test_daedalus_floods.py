@@ -149,7 +149,10 @@ def test_memory_is_bounded_under_ten_million_forged_senders() -> None:
     assert largest < 6 << 20
     assert live.carry is not None
     assert len(live.carry.to_bytes()) < 2 << 20
-    assert kinds(found) == {("spoofed-sources", "new"): 1}
+    assert kinds([f for f in found if f.kind == "own-host-alert"]) == {("spoofed-sources", "new"): 1}
+    # What did not fit is said, not as often as it happens.
+    shed = [f for f in found if f.kind == "load-shed"]
+    assert 1 <= len(shed) <= 10
     told = live.run(until=T + 2 * HOUR)
     digest = next(f for f in told if f.attributes["alert_kind"] == "spoofed-sources")
     assert digest.attributes["addresses"] == pytest.approx(10_000_000, rel=0.05)

@@ -200,7 +200,9 @@ def _credentials(block: Block, chart: FieldMap, ts: np.ndarray) -> tuple[Part, n
             names, words = _listed(user), _listed(password)
             made += [(row, _at(names, k), _at(words, k)) for k in range(max(len(names), len(words)))]
     elif chart.credentials:
-        rows = np.flatnonzero((block.kinds(chart.credentials[0]) == RAW) & (block.lengths(chart.credentials[0]) > 2))
+        rows = np.flatnonzero(
+            (block.kinds(chart.credentials[0]) == RAW) & (block.lengths(chart.credentials[0]) > 2)
+        )
         for row, attempts in zip(rows.tolist(), block.json(chart.credentials[0], rows), strict=True):
             made += [
                 (row, _text(one.get("username")), _text(one.get("password")))

@@ -24,6 +24,7 @@ from andon.detect.darknet.fingerprint.names import Names
 from andon.detect.darknet.fingerprint.order import Orders, order_families
 from andon.detect.darknet.fingerprint.order_findings import ORDERS, order_findings
 from andon.detect.darknet.fingerprint.overlap import tool_marks
+from andon.detect.darknet.fingerprint.parts import without_parts
 from andon.detect.darknet.fingerprint.precedence import simplest_first
 from andon.detect.darknet.fingerprint.report import Day, kind_of, report
 from andon.detect.darknet.fingerprint.sample import Family, Sample
@@ -245,7 +246,8 @@ class FingerprintEngine:
                 found[relation] = replace(before, sources=every)
             elif len(sources) >= self.least or kind_of(family) == "scan-order":
                 found[relation] = replace(family, relation=relation, sources=np.sort(sources))
-        return simplest_first(packets, list(found.values()), self.least, enough), answer
+        whole = without_parts(packets, list(found.values()), self.least, self.marks.values())
+        return simplest_first(packets, whole, self.least, enough), answer
 
     def _search_whole(self, left: Sample) -> Found:
         searched, most = earliest(left, int(self.cpu_seconds * ROWS_PER_SECOND))

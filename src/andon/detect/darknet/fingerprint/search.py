@@ -16,6 +16,7 @@ from andon.records.expression import ExpressionError, compile_program
 
 from .again import WHOLE, Turn
 from .candidate import Candidate, values
+from .ports import of_the_port
 from .sample import COLUMNS, Sample
 from .units import Units, fresh_rows, make_units
 from .verify import Rows, Tally, Verified, counts_up, is_trace, pure, verify, with_constants, without_traces
@@ -147,7 +148,7 @@ class Search:
                     best = one
         if best is None:
             return False
-        best = self._with_source(best)
+        best = self._with_port(self._with_source(best))
         self.found.append(best)
         self.open &= ~best.rows
         return True
@@ -184,6 +185,13 @@ class Search:
         mine = set(one.sources.tolist())
         looked = [bool(bits & ~said) for source, bits in self.seen.get(field, {}).items() if source in mine]
         return 2 * sum(looked) > len(looked)
+
+    def _with_port(self, found: Verified) -> Verified:
+        """A relation that holds at one port, with a constant made of the port, is the one with the port."""
+        if self.within is not None:
+            return found
+        richer = of_the_port(self.rows, found, self.budget.min_sources, self.open)
+        return next((one for one in richer if self._holds(one)), found)
 
     def _with_source(self, found: Verified) -> Verified:
         """A session relation whose key is made of the source's address is a global one."""

@@ -21,17 +21,14 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from andon.detect.darknet.portsets.candidates import PAIR, SINGLE, Candidates
+from andon.detect.darknet.portsets.candidates import Candidates
 from andon.detect.darknet.portsets.chance import Popularity, protocols
 from andon.detect.darknet.portsets.kernel import CODES, PORTS
 from andon.detect.darknet.portsets.scanners import Scanners
+from andon.detect.darknet.portsets.starts import MOST_PACKETS, SAME, starts_of
 from andon.sketch.hashing import mix64_array
 
 LEAK = 0.05
-MOST_PACKETS = 48.0
-_MOST_STARTS = 64
-_START_SHARE = 0.1  # of the sources with a pair: ports that fewer have do not belong to the start
-_SAME = 0.15  # total variation between weights of two families of one set that are one
 _LEAST_WEIGHT = 0.004
 _LEAST_SOURCES = 3.0
 _ABOVE_LEAK = 3.0
@@ -39,7 +36,6 @@ _LEAST_DUE = 0.6
 _BUSY, _MOST_FOREIGN = 0.02, 0.1
 _TIMES = 4.0
 _ROUNDS, _ENOUGH = 40, 1e-6
-_PAIRS_OF_ONE_START = 3
 _NOTHING = 21.0  # log: a posterior below 1e-9 is none
 VOLUMES = 8
 LEAKS = 3  # packets to a port that is none of the family's count as at most so many
@@ -281,7 +277,7 @@ def fit(
 ) -> Mixture:
     """The families among these sources; ``chosen``: the candidates that stand out (a mask); ``popularity``: share of
     each code in the packets that leak."""
-    starts, size = _starts(scanners, found, chosen)
+    starts, size = starts_of(scanners, found, chosen)
     ports = np.array(sorted({code for start in starts for code in start}), np.int64)
     rows = rows_of(scanners, ports, popularity, by_class).grouped()
     weights = np.zeros((len(starts), len(ports)))
@@ -290,81 +286,6 @@ def fit(
     ways = float(np.log(max(2.0, len(np.unique(scanners.codes)))))
     volumes = np.bincount(rows.volume, rows.times, minlength=VOLUMES) / max(1.0, float(rows.times.sum()))
     return _em(rows, ports, weights, np.array(size, float)[:, None] * volumes, popularity, ways)
-
-
-def _starts(
-    scanners: Scanners, found: Candidates, chosen: np.ndarray
-) -> tuple[list[dict[int, float]], list[int]]:
-    """Weights by code to start from, and sources: of each candidate, most surprising first."""
-    order = [int(i) for i in np.argsort(found.log_p, kind="stable") if chosen[i] and found.kind[i] != SINGLE]
-    hashes = scanners.set_hash()
-    starts: list[dict[int, float]] = []
-    size: list[int] = []
-    covered: dict[tuple[int, ...], int] = {}
-    holders = _Holders(scanners)
-    for i in order:
-        if len(starts) >= _MOST_STARTS:
-            break
-        codes = found.sets[i]
-        if found.kind[i] == PAIR and covered.get(codes, 0) >= _PAIRS_OF_ONE_START:
-            continue
-        mine = (
-            holders.of(codes) if found.kind[i] == PAIR else np.flatnonzero(hashes == holders.hash_of(codes))
-        )
-        start = _profile(scanners, mine)
-        for a in start:
-            for b in start:
-                if a < b:
-                    covered[a, b] = covered.get((a, b), 0) + 1
-        if not any(start.keys() == other.keys() and _apart(start, other) < _SAME for other in starts):
-            starts.append(start)
-            size.append(len(mine))
-    return starts, size
-
-
-class _Holders:
-    """Sources by code, for sets of two."""
-
-    def __init__(self, scanners: Scanners) -> None:
-        self._order = np.argsort(scanners.codes, kind="stable")
-        self._codes = scanners.codes[self._order]
-        self._owner = scanners.owner
-        self._sweeps = scanners.sweeps
-
-    def of(self, codes: tuple[int, ...]) -> np.ndarray:
-        """Indices of the sources that have all the codes, without sweepers."""
-        left = np.searchsorted(self._codes, codes, "left")
-        right = np.searchsorted(self._codes, codes, "right")
-        mine = [self._owner[self._order[a:b]] for a, b in zip(left, right, strict=True)]
-        both: np.ndarray = mine[0]
-        for other in mine[1:]:
-            both = np.intersect1d(both, other, assume_unique=True)
-        found: np.ndarray = both[~self._sweeps[both]]
-        return found
-
-    @staticmethod
-    def hash_of(codes: tuple[int, ...]) -> np.uint64:
-        from andon.detect.darknet.portsets.scanners import set_hash
-
-        return np.uint64(set_hash(codes))
-
-
-def _profile(scanners: Scanners, mine: np.ndarray) -> dict[int, float]:
-    """Weights of the ports that at least a tenth of these sources have."""
-    keep = np.zeros(len(scanners), np.bool_)
-    keep[mine] = True
-    some = scanners.only(keep)
-    codes, inverse = np.unique(some.codes, return_inverse=True)
-    total = np.bincount(some.owner, some.counts, minlength=len(some))
-    packets = np.bincount(inverse, some.counts * np.minimum(1, MOST_PACKETS / total)[some.owner])
-    often = np.bincount(inverse) >= _START_SHARE * len(some)
-    whole = float(packets[often].sum())
-    return {int(c): float(p) / whole for c, p in zip(codes[often], packets[often], strict=True)}
-
-
-def _apart(a: dict[int, float], b: dict[int, float]) -> float:
-    """Total variation between two distributions over the same ports."""
-    return sum(abs(a[code] - b[code]) for code in a) / 2
 
 
 def _em(
@@ -514,7 +435,7 @@ def _join(weights: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray
     for a in range(len(weights)):
         for b in range(a + 1, len(weights)):
             same = np.array_equal(weights[a] > 0, weights[b] > 0)
-            if same and np.abs(weights[a] - weights[b]).sum() / 2 < _SAME:
+            if same and np.abs(weights[a] - weights[b]).sum() / 2 < SAME:
                 of_a, of_b = size[a].sum(), size[b].sum()
                 weights[a] = (weights[a] * of_a + weights[b] * of_b) / (of_a + of_b)
                 size[a] = size[a] + size[b]
@@ -537,7 +458,7 @@ def _foreign(weights: np.ndarray, size: np.ndarray, popularity: np.ndarray) -> i
             more = held[b] & ~held[a]
             if more.sum() == 1 and popularity[more][0] >= _BUSY and weights[b][more][0] <= _MOST_FOREIGN:
                 rest = np.where(held[a], weights[b], 0.0)
-                if np.abs(rest / rest.sum() - weights[a]).sum() / 2 < _SAME:
+                if np.abs(rest / rest.sum() - weights[a]).sum() / 2 < SAME:
                     return b
         large = [a for a in inside if size[a] >= _TIMES * size[b]]
         if any(np.array_equal(held[a] | held[c], held[b]) for a in large for c in large if a < c):

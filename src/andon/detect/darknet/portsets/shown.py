@@ -9,9 +9,9 @@ import numpy as np
 from andon.detect.darknet.portsets.analysis import SURE, Families
 from andon.detect.darknet.portsets.carry import Family
 from andon.detect.darknet.portsets.lineage import Seen
-from andon.detect.darknet.portsets.mixture import MOST_PACKETS
 from andon.detect.darknet.portsets.places import Marks, name_hash
 from andon.detect.darknet.portsets.scanners import Scanners
+from andon.detect.darknet.portsets.starts import MOST_PACKETS
 
 _Z = 1.96
 _SHARE = 0.5  # of the sources of a family with a fingerprint or tool that names the family
