@@ -86,7 +86,7 @@ nightly-live-day: $(VENV)/.stamp-test
 	$(BIN)/python benchmarks/live/day.py --store $${ANDON_DAY:-/var/tmp/andon-day}
 
 nightly-live-week: $(VENV)/.stamp-test
-	$(BIN)/python benchmarks/live/day.py --store $${ANDON_WEEK:-/var/tmp/andon-week} --days 7 --rate 300 --slice 24
+	$(BIN)/python benchmarks/live/day.py --store $${ANDON_WEEK:-/var/tmp/andon-week} --days 7 --rate 300 --slice 24 --every ""
 
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

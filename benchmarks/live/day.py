@@ -104,9 +104,9 @@ class Run:
 class Player:
     """Plays slices into a store; what they cost is added to the run's figures every ten minutes of packets."""
 
-    def __init__(self, run: Run, folder: Path, rate: float, keep: int) -> None:
+    def __init__(self, run: Run, folder: Path, rate: float, keep: int, every: str) -> None:
         self.run, self.folder, self.rate, self.keep = run, folder, rate, keep
-        self.line = line = Line(folder, site({f"{DISCOVERY}.every": "10min"}), True, max(1, round(rate)))
+        self.line = line = Line(folder, site({f"{DISCOVERY}.every": every} if every else None), True, max(1, round(rate)))
         self.spans: list[tuple[str, int, float]] = []
         line.restore()
         told = line.ledger.conclusions.told
@@ -203,10 +203,10 @@ def _parts(cpu: dict[str, float]) -> str:
     return ", ".join(f"{part} {spent / 60:.2f}" for part, spent in cpu.items())
 
 
-def play(folder: Path, days: float, rate: float, hours: float, keep: int, minutes: float) -> Run:
+def play(folder: Path, days: float, rate: float, hours: float, keep: int, minutes: float, every: str) -> Run:
     stop = time.monotonic() + 60 * minutes
     run = Run(folder)
-    player = Player(run, folder, rate, keep)
+    player = Player(run, folder, rate, keep, every)
     whole = 86400 * days
     while run.done["seconds"] < whole + LAST and time.monotonic() < stop:
         at = run.done["seconds"]
@@ -277,10 +277,11 @@ def main() -> None:
     parser.add_argument("--slice", type=float, default=1.0, help="hours of packets that are made in one run")
     parser.add_argument("--minutes", type=float, default=50.0, help="begin no slice after so long, this time")
     parser.add_argument("--keep", default="8GB")
+    parser.add_argument("--every", default="10min", help="span of discovery besides the day; empty: the day alone")
     options = parser.parse_args()
     options.store.mkdir(parents=True, exist_ok=True)
     keep = int(float(options.keep.upper().removesuffix("GB")) * 1e9)
-    run = play(options.store, options.days, options.rate, options.slice, keep, options.minutes)
+    run = play(options.store, options.days, options.rate, options.slice, keep, options.minutes, options.every)
     sys.exit(0 if report(run, options.days, options.rate) else 1)
 
 
