@@ -106,7 +106,9 @@ class Player:
 
     def __init__(self, run: Run, folder: Path, rate: float, keep: int, every: str) -> None:
         self.run, self.folder, self.rate, self.keep = run, folder, rate, keep
-        self.line = line = Line(folder, site({f"{DISCOVERY}.every": every} if every else None), True, max(1, round(rate)))
+        self.line = line = Line(
+            folder, site({f"{DISCOVERY}.every": every} if every else None), True, max(1, round(rate))
+        )
         self.spans: list[tuple[str, int, float]] = []
         line.restore()
         told = line.ledger.conclusions.told
@@ -277,7 +279,9 @@ def main() -> None:
     parser.add_argument("--slice", type=float, default=1.0, help="hours of packets that are made in one run")
     parser.add_argument("--minutes", type=float, default=50.0, help="begin no slice after so long, this time")
     parser.add_argument("--keep", default="8GB")
-    parser.add_argument("--every", default="10min", help="span of discovery besides the day; empty: the day alone")
+    parser.add_argument(
+        "--every", default="10min", help="span of discovery besides the day; empty: the day alone"
+    )
     options = parser.parse_args()
     options.store.mkdir(parents=True, exist_ok=True)
     keep = int(float(options.keep.upper().removesuffix("GB")) * 1e9)
