@@ -7,6 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# One seed, so that the same code passes or fails the same way; `make nightly-properties` explores with others. Times
+# of a shared machine prove nothing, so no example has a deadline.
+settings.register_profile("one-seed", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("ANDON_HYPOTHESIS", "one-seed"))
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -43,14 +43,18 @@ def test_generator_threads_and_blocklist_of_any_scan_are_told(
     rng = np.random.default_rng(seed)
     dst, when = zmap_order(SPACE, g, int(rng.integers(ORDER)), threads, blocklist)
     found = only(sample(visits(SOURCE, dst, when, count, rng)))
-    assert (found.order, found.walk.generator, found.threads, found.blocklist) == (
-        CYCLIC,
-        g,
-        threads,
-        blocklist,
-    )
-    seen = min(1.0, 96 / count)  # the sample holds the earliest 96
-    assert found.bits >= 40 and found.turns / found.walk.pieces == pytest.approx(seen / threads, abs=0.25)
+    assert (found.order, found.walk.generator, found.blocklist) == (CYCLIC, g, blocklist)
+    looked_at = min(count, 96)  # the sample holds the earliest 96
+    if looked_at >= 24 * threads:  # fewer packets may leave a thread unseen
+        assert found.threads == threads
+    else:
+        assert 1 <= found.threads <= threads
+    share = min(1.0, 96 / count) / threads
+    # The visits are drawn at random: the share of the walk between the outermost of n scatters by about 1/n of itself
+    # for each, and by more than ten of these once in 10,000 draws.
+    assert found.bits >= 40 and found.turns / found.walk.pieces <= share + 0.25
+    if found.threads == threads and looked_at >= 24 * threads:
+        assert found.turns / found.walk.pieces >= share * (1 - 10 / (looked_at / threads)) - 0.05
 
 
 @pytest.mark.parametrize("seed", range(5))

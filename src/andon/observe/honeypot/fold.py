@@ -23,7 +23,7 @@ from andon.records.honeypot import SESSION
 
 MOST_HELD: Final = 1_000_000
 _TEXTS: Final = tuple(f.name for f in SESSION if f.type == pa.string() and f.name not in ("honeypot",))
-_NUMBERS: Final = ("src_port", "dst_port", "address")
+_LARGEST: Final = {"src_port": 0xFFFF, "dst_port": 0xFFFF, "address": 0xFFFFFFFF}
 _LISTS: Final = {f.name: f.type.value_type for f in SESSION if pa.types.is_list(f.type)}
 _TIME: Final = SESSION.field("start").type
 
@@ -139,14 +139,21 @@ class Fold:
         }
         for name in _TEXTS:
             columns[name] = pc.fill_null(_first(events.facts.get(name), place, count, pa.string()), "")
-        for name in _NUMBERS:
+        for name in _LARGEST:
             kind = SESSION.field(name).type
-            columns[name] = pc.fill_null(_first(events.facts.get(name), place, count, kind), -1)
+            columns[name] = _number(events.facts.get(name), place, count, kind, _LARGEST[name])
         for name, kind in _LISTS.items():
             columns[name] = _many(events.lists.get(name), place, count, kind)
         arrays = [pa.array(columns[f.name], f.type) if isinstance(columns[f.name], np.ndarray) else columns[f.name]
                   for f in SESSION]  # fmt: skip
         return pa.RecordBatch.from_arrays(arrays, schema=SESSION)
+
+
+def _number(part: Part | None, place: np.ndarray, count: int, kind: pa.DataType, largest: int) -> pa.Array:
+    """As ``_first``; -1 where a session has none, or one that cannot be."""
+    found = _first(part, place, count, pa.int64())
+    there = pc.and_kleene(pc.greater_equal(found, 0), pc.less_equal(found, largest))
+    return pc.if_else(pc.fill_null(there, False), found, pa.scalar(-1, pa.int64())).cast(kind)
 
 
 def _first(part: Part | None, place: np.ndarray, count: int, kind: pa.DataType) -> pa.Array:
