@@ -102,6 +102,7 @@ class Site:
     # name -> (cidr, organisation): acknowledged scanners and the like
     rdns: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))  # uint32 address -> name
     locator: Locator | None = None
+    assets: pa.Table | None = None  # records.asset.ASSET: which system has which address, and when
     organisations: tuple[Organisation, ...] = ()
     relations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     # name -> relation that one packet can show (tcp.seq == ip.dst): tools of the catalogue
@@ -157,8 +158,8 @@ class Engine(Protocol[S, C]):
 
     name: ClassVar[str]  # "darknet.census"
     version: ClassVar[int]  # raised when the same input may give another answer
-    reads: ClassVar[tuple[str, ...]]  # kinds of record; ("packet",) so far
-    columns: ClassVar[tuple[str, ...]]  # columns of that record; () = nothing is read, only `needs`
+    reads: ClassVar[tuple[str, ...]]  # kinds of record (records.kinds); () = nothing is read, only `needs`
+    columns: ClassVar[tuple[str, ...]]  # columns of packets; records of other kinds come whole
     window: ClassVar[Window]
     needs: ClassVar[tuple[str, ...]]  # "ENGINE:TABLE" of the same span, "ENGINE:TABLE@last" of one before
     uses: ClassVar[tuple[str, ...]]  # names of the Site fields and settings that matter

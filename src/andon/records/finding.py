@@ -36,6 +36,10 @@ KINDS: Mapping[str, str] = {
     "campaign": "low",
     "port-set": "informational",
     "port-set-birth": "medium",
+    "malware-link": "medium",
+    "malware-profile": "medium",
+    "malware-life-cycle": "informational",
+    "asset-suspected-infected": "high",
 }
 
 
