@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from andon.records.contract import Site
+from andon.sketch.factors.cells import CELLS
 
 # What the operators of the published systems take out beforehand; known for Dark-NTD.
 USUAL_PORTS = "22 23 80 81 445 1433 2323 3389 5555 8080 52869"
+COMMON = (
+    "rules",
+    "least_packets",
+    "surveys_out",
+    "lists_out",
+    "udp",
+    "excluded_ports",
+    "usual_ports",
+    "surprise",
+    "cells",
+    "findings",
+)
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every engine that factorises can be told (docs/factorisation.md)."""
+
+    least_packets: int
+    surveys_out: bool
+    lists_out: bool
+    udp: bool
+    excluded: tuple[int, ...]
+    usual_ports: bool
+    surprise: float
+    cells: int
+    findings: int
 
 
 class Settings:
@@ -53,3 +84,16 @@ class Settings:
         if any(not 0 <= port <= 65535 for port in made):
             raise ValueError(f"setting {self._engine}.{name}: a port is between 0 and 65535")
         return made
+
+    def common(self) -> dict[str, Any]:
+        """The fields of ``Common`` but for ``lists_out``, whose default is each engine's own."""
+        return {
+            "least_packets": self.whole("least_packets", 1 if self.corrected else 2, 1, 1 << 16),
+            "surveys_out": self.switch("surveys_out"),
+            "udp": self.switch("udp"),
+            "excluded": self.ports("excluded_ports"),
+            "usual_ports": self.switch("usual_ports"),
+            "surprise": self.number("surprise", 6.0, 0.0, 300.0),
+            "cells": self.whole("cells", CELLS, 1000, 1 << 24),
+            "findings": self.whole("findings", 20, 1, 10_000),
+        }

@@ -10,21 +10,12 @@ from andon.detect.darknet.nmf.factorise import Factors, all_ranks, description_l
 from andon.detect.darknet.nmf.groups import Group, Rule, Told, groups, ports
 from andon.detect.darknet.nmf.settings import NmfSetting
 from andon.sketch.factors.alerts import Alert
+from andon.sketch.factors.engine import Span
 from andon.sketch.factors.surprise import combined
 from andon.sketch.factors.traffic import Traffic, pairs
 from andon.sketch.factors.usual import WORTH_A_LOOK, Usual
 
 _ADDRESS_LIMIT = 30  # packets of an address in a minute, in the second stage
-
-
-@dataclass(frozen=True)
-class Span:
-    """``keys`` (protocol << 16 | port) with their ``hosts`` are what ``Usual`` remembers."""
-
-    alerts: list[Alert]
-    notes: list[str]
-    keys: np.ndarray
-    hosts: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -11,22 +11,13 @@ from andon.detect.darknet.ntd.groups import Group, groups
 from andon.detect.darknet.ntd.settings import NtdSetting
 from andon.detect.darknet.ntd.tucker import nonnegative
 from andon.sketch.factors.alerts import Alert
+from andon.sketch.factors.engine import Span
 from andon.sketch.factors.surprise import combined, concentration
 from andon.sketch.factors.traffic import Pairs, Traffic, asked
 from andon.sketch.factors.usual import WORTH_A_LOOK, Usual
 
 _FLOOR = 0.1  # share of a group's networks that asked for a port, for a row of the table
 _LOOKED_AT = 4000  # ports
-
-
-@dataclass(frozen=True)
-class Span:
-    """``keys`` (protocol << 16 | port) with their ``hosts`` are what ``Usual`` remembers."""
-
-    alerts: list[Alert]
-    notes: list[str]
-    keys: np.ndarray
-    hosts: np.ndarray
 
 
 @dataclass
