@@ -16,7 +16,7 @@ from andon.records import packet
 from andon.records.columns import column
 from andon.sketch.factors.cells import Cells
 from andon.sketch.factors.surprise import concentration
-from andon.sketch.factors.traffic import Listed, pairs, surveys, traffic
+from andon.sketch.factors.traffic import pairs, traffic
 from andon.sketch.factors.usual import LEAST_SPANS, Usual
 from andon.sketch.state import StateError
 
@@ -135,19 +135,6 @@ def test_pairs_are_distinct_networks_and_ports() -> None:
     found = pairs(traffic(cells(part), START, START + SPAN_NS, TCP))
     assert found.hosts.tolist() == [1, 2] and found.ports.tolist() == [7, 8]
     assert found.hosts_of_ports().tolist() == [2, 1]
-
-
-def test_lists_with_nested_prefixes_find_what_they_hold() -> None:
-    table = pa.table({"cidr": ["10.0.0.0/8", "10.1.2.0/24", "192.0.2.1", "2001:db8::/32", "x"]})
-    listed = Listed({"a": table})
-    asked = np.array([0x0A010203, 0x0AFFFFFF, 0x0B000000, 0xC0000201, 0xC0000202, 0])
-    assert listed.find(asked).tolist() == [True, True, False, True, False, False]
-    assert listed.unreadable == 1
-
-
-def test_surveys_are_read_from_the_table_of_purposes() -> None:
-    table = pa.table({"src": pa.array([1, 2, 3], pa.uint32()), "purpose": ["survey", "attack", "survey"]})
-    assert surveys(table).tolist() == [1, 3] and surveys(None).tolist() == []
 
 
 def test_the_bound_on_chance_is_above_the_exact_tail_and_not_far_off() -> None:

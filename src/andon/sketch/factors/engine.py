@@ -15,8 +15,9 @@ from andon.records.coordination import ALERTS
 from andon.sketch.factors.alerts import Alert, findings, ordered, table
 from andon.sketch.factors.cells import READ, Cells
 from andon.sketch.factors.settings import Common
-from andon.sketch.factors.traffic import Listed, Traffic, protocols, surveys, traffic
+from andon.sketch.factors.traffic import Traffic, protocols, traffic
 from andon.sketch.factors.usual import Usual
+from andon.sketch.surveys import Listed, surveys
 
 _CONFIDENCE = (
     0.5,

@@ -6,12 +6,10 @@ or an address (4).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, ip_network
 
 import numpy as np
-import pyarrow as pa
 
 from andon.records.packet import PROTO_TCP, PROTO_UDP
 from andon.sketch.factors.cells import MINUTES, Cells
@@ -78,47 +76,6 @@ def traffic(cells: Cells, start: int, end: int, protocol: int) -> Traffic:
 
 def protocols(udp: bool) -> tuple[int, ...]:
     return (PROTO_TCP, PROTO_UDP) if udp else (PROTO_TCP,)
-
-
-def surveys(table: pa.Table | None) -> np.ndarray:
-    """Addresses that ``darknet.purpose:sources`` calls a survey (int64)."""
-    if table is None or not table.num_rows:
-        return np.empty(0, np.int64)
-    purpose = np.array(table["purpose"].to_pylist(), dtype=object)
-    return np.asarray(table["src"].to_numpy()[purpose == "survey"], np.int64)
-
-
-class Listed:
-    """Addresses in the operator's lists (tables with a column ``cidr``).
-
-    >>> listed = Listed({"mine": pa.table({"cidr": ["192.0.2.0/24", "nonsense"]})})
-    >>> listed.find(np.array([0xC0000205, 5])).tolist(), listed.unreadable
-    ([True, False], 1)
-    """
-
-    def __init__(self, lists: Mapping[str, pa.Table]) -> None:
-        self.unreadable = 0  # entries that are no prefix
-        spans: list[tuple[int, int]] = []
-        for name in sorted(lists):
-            for cidr in lists[name]["cidr"].to_pylist():
-                try:
-                    network = ip_network(str(cidr).strip(), strict=False)
-                except ValueError:
-                    self.unreadable += 1
-                    continue
-                if isinstance(network, IPv4Network):
-                    spans.append((int(network.network_address), int(network.broadcast_address)))
-        spans.sort()
-        self._first = np.array([first for first, _ in spans], np.int64)
-        # Prefixes nest, so the furthest end so far decides.
-        self._last = np.maximum.accumulate(np.array([last for _, last in spans], np.int64))
-
-    def find(self, source: np.ndarray) -> np.ndarray:
-        """Which of the addresses are listed (bool)."""
-        if not len(self._first):
-            return np.zeros(len(source), np.bool_)
-        at = np.searchsorted(self._first, source, side="right") - 1
-        return np.asarray((at >= 0) & (source <= self._last[np.maximum(at, 0)]))
 
 
 @dataclass(frozen=True)

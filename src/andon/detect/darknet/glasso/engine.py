@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from andon.detect.darknet.glasso.history import History
 from andon.detect.darknet.glasso.hosts import choose, covariance
-from andon.detect.darknet.glasso.listed import Listed
 from andon.detect.darknet.glasso.options import NAME, SETTINGS, options_of
 from andon.detect.darknet.glasso.ports import ports_of
 from andon.detect.darknet.glasso.report import (
@@ -26,6 +25,7 @@ from andon.detect.darknet.glasso.solver import graphical_lasso_path
 from andon.detect.darknet.glasso.summary import READ, Counts
 from andon.records.contract import Context, Outcome, Site, State, Window
 from andon.records.coordination import ALERTS
+from andon.sketch.surveys import Listed
 
 SHORT_NS: Final = 50_000_000_000  # a span of which so much was not observed is not judged
 _PURPOSES: Final = "darknet.purpose:sources@last"

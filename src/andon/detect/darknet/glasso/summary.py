@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 
 from andon.detect.darknet.glasso.kernel import DONE, HOST_BITS, HOST_SHIFT, MORE_HOSTS, UDP_BIT, count_batch
-from andon.detect.darknet.glasso.listed import Listed
 from andon.records.columns import column
 from andon.sketch.hashing import mix64_array
 from andon.sketch.rows import Column, KeyedRows, aligned
 from andon.sketch.state import StateError, pack, unpack
+from andon.sketch.surveys import Listed
 
 READ: Final = ("ts", "src", "dst", "dst_port", "proto", "tcp_flags", "layers")
 PAIR: Final = {"packets": Column("<u4", "add"), "ends": Column("<u4", "min", 2)}

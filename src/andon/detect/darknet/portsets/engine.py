@@ -16,13 +16,14 @@ from andon.detect.darknet.portsets.analysis import Families, analyse
 from andon.detect.darknet.portsets.carry import Family, Remembered, with_met, with_sources
 from andon.detect.darknet.portsets.coverage import coverage
 from andon.detect.darknet.portsets.lineage import SINGLE, story, trace, with_ports
-from andon.detect.darknet.portsets.places import FINGERPRINTS, PURPOSE, TOOLS, Listed, Marks, newest, surveys
+from andon.detect.darknet.portsets.places import FINGERPRINTS, PURPOSE, TOOLS, Marks, newest
 from andon.detect.darknet.portsets.report import Reporter
 from andon.detect.darknet.portsets.scanners import Scanners, scanners
 from andon.detect.darknet.portsets.shown import Shown, of_port, shown
 from andon.detect.darknet.portsets.summary import READ, Scans, services
 from andon.records.contract import Context, Outcome, Site, State, Window
 from andon.sketch.hashing import mix64_array
+from andon.sketch.surveys import Listed, surveys
 
 _HOUR, _DAY = 3_600_000_000_000, 86_400_000_000_000
 _LEAST_NETWORKS = 20  # of a family of a day
@@ -104,9 +105,8 @@ class PortSets:
         all_scanners = scanners(summary)
         if not len(all_scanners):
             return Outcome(carry=before)
-        survey = surveys(all_scanners.address, newest(ctx.tables, PURPOSE)) | self._listed.hold(
-            all_scanners.address
-        )
+        address = all_scanners.address
+        survey = np.isin(address, surveys(newest(ctx.tables, PURPOSE))) | self._listed.find(address)
         recent = before.recent
         looked_at, left_out = all_scanners, survey
         length = ctx.end - ctx.start

@@ -1,10 +1,9 @@
-"""What else is known of the sources: surveys (``darknet.purpose``, the operator's lists), fingerprints and tools."""
+"""What other engines know of the sources: fingerprints and tools."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from ipaddress import IPv4Network, ip_network
 
 import numpy as np
 import pyarrow as pa
@@ -17,54 +16,10 @@ PURPOSE, TOOLS, FINGERPRINTS = (
 _SURE = 0.5  # confidence of a tool
 
 
-class Listed:
-    """Addresses in the operator's lists of acknowledged scanners, as merged intervals.
-
-    >>> import pyarrow as pa
-    >>> lists = {"mine": pa.table({"cidr": ["192.0.2.0/24", "nonsense"], "organisation": ["A", "B"]})}
-    >>> Listed(lists).hold(np.array([0xC0000205, 5], np.uint32)).tolist()
-    [True, False]
-    """
-
-    def __init__(self, lists: Mapping[str, pa.Table]) -> None:
-        spans = []
-        self.unreadable = 0
-        for name in sorted(lists):
-            for cidr in lists[name]["cidr"].to_pylist():
-                try:
-                    network = ip_network(str(cidr).strip(), strict=False)
-                except ValueError:
-                    self.unreadable += 1
-                    continue
-                if isinstance(network, IPv4Network):
-                    spans.append((int(network.network_address), int(network.broadcast_address) + 1))
-        spans.sort()
-        merged: list[list[int]] = []
-        for begin, end in spans:
-            if merged and begin <= merged[-1][1]:
-                merged[-1][1] = max(merged[-1][1], end)
-            else:
-                merged.append([begin, end])
-        self._edges = np.array(merged, np.int64).ravel()
-
-    def hold(self, address: np.ndarray) -> np.ndarray:
-        """bool for each address (uint32)."""
-        inside: np.ndarray = np.searchsorted(self._edges, address.astype(np.int64), "right") % 2 == 1
-        return inside
-
-
 def newest(tables: Mapping[str, pa.Table], name: str) -> pa.Table | None:
     """The table of this span, or of the newest one before; None without."""
     table = tables.get(name)
     return tables.get(f"{name}@last") if table is None else table
-
-
-def surveys(address: np.ndarray, table: pa.Table | None) -> np.ndarray:
-    """bool: which addresses ``darknet.purpose`` calls surveys."""
-    if table is None or not table.num_rows:
-        return np.zeros(len(address), np.bool_)
-    mask = np.array(table["purpose"].to_pylist(), dtype=object) == "survey"
-    return np.isin(address, table["src"].to_numpy()[mask])
 
 
 class Marks:
