@@ -10,15 +10,16 @@ With ``sampled_by`` only those bits of the key decide on the sample, so rows tha
 one source, say) stay or go together.
 
 A kernel walks a batch and gets its slots from ``find_or_add``; when the table is full the kernel returns the
-position it reached, the caller calls ``make_room`` and goes on. See ``tests/sketch`` for the pattern.
+position it reached, the caller calls ``make_room`` and goes on (``KeyedRows.walk`` does). See ``tests/sketch`` for
+the pattern.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -221,6 +222,36 @@ class KeyedRows:
             )
             if position >= batch.shape[0]:
                 return
+            self.make_room()
+
+    def walk(
+        self,
+        kernel: Callable[..., tuple[int, ...]],
+        batch: Sequence[np.ndarray],
+        *given: Any,
+        beside: Sequence[Any] = (),
+    ) -> int:
+        """Let a kernel enter a batch, making room as often as needed; gives the packets it saw.
+
+        It is called as ``kernel(*batch, start, *given, keys, *columns, *beside, used, room, level, salt)``, with
+        columns flat, and gives (position reached, used) and, if it counts them, the packets seen on the way."""
+        at, seen = 0, 0
+        while True:
+            at, self.used, *counted = kernel(
+                *batch,
+                at,
+                *given,
+                self.keys,
+                *(column.reshape(-1) for column in self.columns.values()),
+                *beside,
+                self.used,
+                self.room,
+                self.level,
+                self.salt,
+            )
+            seen += sum(counted)
+            if at >= len(batch[0]):
+                return seen
             self.make_room()
 
     def merge(self, other: KeyedRows) -> None:

@@ -45,6 +45,23 @@ def pack(
     return body + hashlib.blake2b(body, digest_size=16).digest()
 
 
+def join(first: bytes, second: bytes) -> bytes:
+    """Two states as one: the length of the first (uint64), then both.
+
+    >>> split(join(b"one", b"two"))
+    (b'one', b'two')
+    """
+    return struct.pack("<Q", len(first)) + first + second
+
+
+def split(data: bytes) -> tuple[bytes, bytes]:
+    """What ``join`` joined. Raises StateError if it is cut short."""
+    if len(data) < 8:
+        raise StateError("damaged state: cut short")
+    (length,) = struct.unpack_from("<Q", data)
+    return data[8 : 8 + length], data[8 + length :]
+
+
 def unpack(kind: str, version: int, data: bytes) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """The arrays (writable copies) and scalars. Raises StateError on anything unexpected."""
     body, checksum = data[:-16], data[-16:]

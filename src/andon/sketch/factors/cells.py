@@ -14,19 +14,15 @@ its rows: a uniform sample of networks in which every count is exact (``sketch.r
 
 from __future__ import annotations
 
-import struct
-from typing import Self
-
 import numpy as np
 import pyarrow as pa
 from numba import njit
 
-from andon.records.columns import column
 from andon.records.packet import FLAG_MASK, IPV4, PROTO_TCP, PROTO_UDP, SYN, TCP, UDP
+from andon.sketch.counted import CountedRows
 from andon.sketch.hashing import mix64
 from andon.sketch.prefetch import prefetch
-from andon.sketch.rows import EMPTY, Column, KeyedRows, find_or_add, is_kept
-from andon.sketch.state import StateError, pack, unpack
+from andon.sketch.rows import EMPTY, Column, find_or_add, is_kept
 
 READ = ("ts", "src", "dst", "dst_port", "proto", "tcp_flags", "layers")
 SPEC = {"packets": Column("<u4"), "bits": Column("<u4", "or", 2)}
@@ -122,56 +118,18 @@ def count_batch(
     return size, used, seen
 
 
-class Cells:
+class Cells(CountedRows):
     """See the module text. ``packets``: all that asked, in the rows or left out.
 
     >>> Cells(1000, 7).packets
     0
     """
 
-    def __init__(self, limit: int, salt: int) -> None:
-        self.rows = KeyedRows(SPEC, limit, salt, sampled_by=NETWORK)
-        self.packets = 0
+    kind = "cells"
+    read = READ
+    spec = SPEC
+    sampled_by = NETWORK
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Enter a batch of packets (columns ``READ``)."""
-        columns = [column(batch, name) for name in READ]
-        at = 0
-        while True:
-            rows = self.rows
-            at, rows.used, seen = count_batch(
-                *columns,
-                at,
-                rows.keys,
-                rows.columns["packets"],
-                rows.columns["bits"].reshape(-1),
-                rows.used,
-                rows.room,
-                rows.level,
-                rows.salt,
-            )
-            self.packets += seen
-            if at >= batch.num_rows:
-                return
-            rows.make_room()
-
-    def merge(self, other: Cells) -> None:
-        self.rows.merge(other.rows)
-        self.packets += other.packets
-
-    def to_bytes(self) -> bytes:
-        rows = self.rows.to_bytes()
-        return struct.pack("<Q", len(rows)) + rows + pack("cells", 1, {}, {"packets": self.packets})
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
-        if len(data) < 8:
-            raise StateError("damaged cells: cut short")
-        (length,) = struct.unpack_from("<Q", data)
-        self = cls.__new__(cls)
-        self.rows = KeyedRows.from_bytes(data[8 : 8 + length], SPEC)
-        _, scalars = unpack("cells", 1, data[8 + length :])
-        if "packets" not in scalars:
-            raise StateError("damaged cells: no number of packets")
-        self.packets = scalars["packets"]
-        return self
+        self.enter(count_batch, batch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Final, Self
 
 import numpy as np
@@ -11,7 +10,7 @@ import pyarrow as pa
 from andon.detect.darknet.changefinder.kernel import CODES, SOURCE_BITS, SOURCE_SHIFT, count_ports
 from andon.records.columns import column
 from andon.sketch.rows import KeyedRows
-from andon.sketch.state import StateError, pack, unpack
+from andon.sketch.state import StateError, join, pack, split, unpack
 
 READ: Final = ("ts", "src", "dst_port", "proto", "tcp_flags", "layers")
 _NEVER = np.iinfo(np.int64).max
@@ -34,23 +33,7 @@ class Ports:
         time = column(batch, "ts")
         self.first, self.last = min(self.first, int(time.min())), max(self.last, int(time.max()))
         columns = [column(batch, name) for name in READ[1:]]
-        at = 0
-        while True:
-            pairs = self.pairs
-            at, pairs.used = count_ports(
-                *columns,
-                at,
-                wanted,
-                self.packets,
-                pairs.keys,
-                pairs.used,
-                pairs.room,
-                pairs.level,
-                pairs.salt,
-            )
-            if at >= batch.num_rows:
-                return
-            pairs.make_room()
+        self.pairs.walk(count_ports, columns, wanted, self.packets)
 
     def merge(self, other: Ports) -> None:
         self.pairs.merge(other.pairs)
@@ -70,15 +53,13 @@ class Ports:
         codes = np.flatnonzero(self.packets)
         arrays = {"codes": codes.astype("<u4"), "packets": self.packets[codes]}
         head = pack("changefinder-ports", 1, arrays, {"first": self.first, "last": self.last})
-        return struct.pack("<Q", len(head)) + head + self.pairs.to_bytes()
+        return join(head, self.pairs.to_bytes())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        if len(data) < 8:
-            raise StateError("damaged counts: cut short")
-        (length,) = struct.unpack_from("<Q", data)
-        arrays, scalars = unpack("changefinder-ports", 1, data[8 : 8 + length])
-        pairs = KeyedRows.from_bytes(data[8 + length :], {})
+        head, rest = split(data)
+        arrays, scalars = unpack("changefinder-ports", 1, head)
+        pairs = KeyedRows.from_bytes(rest, {})
         try:
             self = cls(pairs.limit, int(pairs.salt))
             self.pairs = pairs

@@ -8,7 +8,6 @@ that alone.
 
 from __future__ import annotations
 
-import struct
 from typing import Final, Self
 
 import numpy as np
@@ -18,7 +17,7 @@ from andon.detect.darknet.glasso.kernel import DONE, HOST_BITS, HOST_SHIFT, MORE
 from andon.records.columns import column
 from andon.sketch.hashing import mix64_array
 from andon.sketch.rows import Column, KeyedRows, aligned
-from andon.sketch.state import StateError, pack, unpack
+from andon.sketch.state import StateError, join, pack, split, unpack
 from andon.sketch.surveys import Listed
 
 READ: Final = ("ts", "src", "dst", "dst_port", "proto", "tcp_flags", "layers")
@@ -143,15 +142,13 @@ class Counts:
         hosts, counts = self.table()
         scalars = {"packets": self.packets, "listed": self.listed, "first": self.first, "last": self.last}
         head = pack("glasso-counts", 1, {"hosts": hosts, "counts": counts}, scalars)
-        return struct.pack("<Q", len(head)) + head + self.pairs.to_bytes()
+        return join(head, self.pairs.to_bytes())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        if len(data) < 8:
-            raise StateError("damaged counts: cut short")
-        (length,) = struct.unpack_from("<Q", data)
-        arrays, scalars = unpack("glasso-counts", 1, data[8 : 8 + length])
-        pairs = KeyedRows.from_bytes(data[8 + length :], PAIR)
+        head, rest = split(data)
+        arrays, scalars = unpack("glasso-counts", 1, head)
+        pairs = KeyedRows.from_bytes(rest, PAIR)
         try:
             hosts, counts = arrays["hosts"], arrays["counts"]
             if hosts.shape != counts.shape[:1] or len(np.unique(hosts)) != len(hosts):

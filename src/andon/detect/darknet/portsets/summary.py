@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Self
 
 import numpy as np
@@ -11,7 +10,7 @@ import pyarrow as pa
 from andon.detect.darknet.portsets.kernel import ANSWERS, HEAD, PORTS, SCANS, enter_batch, enter_rows
 from andon.records.columns import column
 from andon.sketch.rows import Column, KeyedRows
-from andon.sketch.state import StateError, pack, unpack
+from andon.sketch.state import StateError, join, pack, split, unpack
 
 # "lowest" only fills free places with ones: rows are merged here, see ``Scans.merge``.
 SPEC = {"ports": Column("<u8", "lowest", PORTS), "head": Column("<u8", "lowest", HEAD)}
@@ -48,17 +47,7 @@ class Scans:
 
     def add(self, batch: pa.RecordBatch, services: np.ndarray) -> None:
         """Enter a batch of packets; ``services`` as the function above gives it."""
-        columns = [column(batch, name) for name in READ]
-        at = 0
-        while True:
-            rows = self.rows
-            at, rows.used = enter_batch(
-                *columns, at, services, self.totals, rows.keys, *self._flat(), rows.used, rows.room, rows.level,
-                rows.salt,
-            )  # fmt: skip
-            if at >= batch.num_rows:
-                return
-            rows.make_room()
+        self.rows.walk(enter_batch, [column(batch, name) for name in READ], services, self.totals)
 
     def merge(self, other: Scans) -> None:
         """Take in another summary of the same limit and hash key."""
@@ -69,33 +58,19 @@ class Scans:
             self.rows = KeyedRows(SPEC, self.rows.limit, int(self.rows.salt), capacity)  # grown at once
             self.rows.raise_level(level)
         self.rows.raise_level(other.rows.level)
-        at = 0
-        while True:
-            rows = self.rows
-            at, rows.used = enter_rows(
-                other.rows.keys, *other._flat(), at, rows.keys, *self._flat(), rows.used, rows.room, rows.level,
-                rows.salt,
-            )  # fmt: skip
-            if at >= other.rows.keys.shape[0]:
-                break
-            rows.make_room()
+        flat = (array.reshape(-1) for array in other.rows.columns.values())
+        self.rows.walk(enter_rows, (other.rows.keys, *flat))
         self.totals += other.totals
 
-    def _flat(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.rows.columns["ports"].reshape(-1), self.rows.columns["head"].reshape(-1)
-
     def to_bytes(self) -> bytes:
-        rows = self.rows.to_bytes()
-        return struct.pack("<Q", len(rows)) + rows + pack("port-scans", 1, {"totals": self.totals})
+        return join(self.rows.to_bytes(), pack("port-scans", 1, {"totals": self.totals}))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        if len(data) < 8:
-            raise StateError("damaged port scans: cut short")
-        (length,) = struct.unpack_from("<Q", data)
+        rows, rest = split(data)
         self = cls.__new__(cls)
-        self.rows = KeyedRows.from_bytes(data[8 : 8 + length], SPEC)
-        arrays, _ = unpack("port-scans", 1, data[8 + length :])
+        self.rows = KeyedRows.from_bytes(rows, SPEC)
+        arrays, _ = unpack("port-scans", 1, rest)
         self.totals = arrays.get("totals", np.zeros(0, np.int64))
         if self.totals.shape != (2,) or self.totals.dtype != np.int64:
             raise StateError("port scans without their totals")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 from andon.detect.darknet.synchrony.kernel import BY_SOURCE, COUNTS, LEAST, UNIT_BITS, UNIT_MASK, enter_batch
 from andon.records.columns import column
 from andon.sketch.rows import Column, KeyedRows
-from andon.sketch.state import StateError, pack, unpack
+from andon.sketch.state import StateError, join, pack, split, unpack
 
 SPEC = {"least": Column("<u4", "min", LEAST), "counts": Column("<u4", "add", COUNTS)}
 _CAPACITY = 16384  # slots at first: a small telescope's ten minutes need no growing
@@ -61,26 +60,7 @@ class Tile:
 
     def add(self, batch: pa.RecordBatch, answers: np.ndarray) -> None:
         columns = [column(batch, name) for name in READ]
-        at = 0
-        while True:
-            rows = self.rows
-            at, rows.used, scans = enter_batch(
-                *columns,
-                at,
-                answers,
-                rows.keys,
-                rows.columns["least"].reshape(-1),
-                rows.columns["counts"].reshape(-1),
-                self.minutes,
-                rows.used,
-                rows.room,
-                rows.level,
-                rows.salt,
-            )
-            self.scans += scans
-            if at >= batch.num_rows:
-                return
-            rows.make_room()
+        self.scans += self.rows.walk(enter_batch, columns, answers, beside=(self.minutes,))
 
     def merge(self, other: Tile) -> None:
         self.rows.merge(other.rows)
@@ -102,18 +82,15 @@ class Tile:
         )
 
     def to_bytes(self) -> bytes:
-        rows = self.rows.to_bytes()
         rest = pack("synchrony-tile", 1, {"minutes": self.minutes}, {"scans": self.scans})
-        return struct.pack("<Q", len(rows)) + rows + rest
+        return join(self.rows.to_bytes(), rest)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        if len(data) < 8:
-            raise StateError("damaged tile: cut short")
-        (length,) = struct.unpack_from("<Q", data)
+        rows, rest = split(data)
         self = cls.__new__(cls)
-        self.rows = KeyedRows.from_bytes(data[8 : 8 + length], SPEC)
-        arrays, scalars = unpack("synchrony-tile", 1, data[8 + length :])
+        self.rows = KeyedRows.from_bytes(rows, SPEC)
+        arrays, scalars = unpack("synchrony-tile", 1, rest)
         if arrays.get("minutes", np.zeros(0)).shape != (10,) or "scans" not in scalars:
             raise StateError("damaged tile: no packets by minute")
         self.minutes, self.scans = arrays["minutes"], scalars["scans"]
