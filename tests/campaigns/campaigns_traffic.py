@@ -10,45 +10,20 @@ import pyarrow as pa
 
 from andon.detect.darknet.campaigns import CampaignsEngine
 from andon.detect.darknet.campaigns.memory import Memory
-from andon.records import packet
 from andon.records.contract import Context, Outcome, Site
+from made_packets import DARK, LINUX, packets, summary_of
 
 DAY_NS = 86_400_000_000_000
 DAY = 20_000 * DAY_NS
-DARK = 0x0A000000  # a dark /16
-# Option layouts as the packet record has them: kinds, first in the lowest byte.
-LINUX, WINDOWS, LONE_MSS, NONE = 0x0301080402, 0x040101030102, 0x02, 0
+WINDOWS, LONE_MSS, NONE = 0x040101030102, 0x02, 0  # option layouts
 STACKS = ((LINUX, 64240, 64), (LINUX, 29200, 64), (WINDOWS, 8192, 128), (LINUX, 14600, 64))
 COMMON = np.array([445, 23, 22, 80, 3389, 443, 8080, 1433, 5555, 6379, 2323, 81, 8443, 3306])
 ATTACKERS = 0x2D000000
 
 
 def batch(day: int = 0, **given: Any) -> pa.RecordBatch:
-    """TCP SYNs over IPv4 unless said otherwise; ``second`` is the second of the day; scalars are repeated."""
-    size = max(np.size(values) for values in given.values())
-    second = np.broadcast_to(np.asarray(given.pop("second", 0), np.float64), size)
-    usual = {
-        "ts": DAY + day * DAY_NS + (second * 1e9).astype(np.int64),
-        "proto": packet.PROTO_TCP,
-        "tcp_flags": packet.SYN,
-        "layers": packet.IPV4 | packet.TCP,
-        "icmp_type": 0,
-        "src": 1,
-        "dst": DARK,
-        "dst_port": 80,
-        "tcp_seq": 7,
-        "tcp_window": 64240,
-        "ttl": 50,
-        "frag": 0,
-        "tcp_options": LINUX,
-        "tcp_mss": 1460,
-    }
-    columns = {n: np.broadcast_to(np.asarray(given.get(n, usual[n])), size) for n in CampaignsEngine.columns}
-    fields = [packet.SCHEMA.field(name) for name in CampaignsEngine.columns]
-    return pa.record_batch(
-        [pa.array(columns[field.name].astype(np.int64)).cast(field.type) for field in fields],
-        schema=pa.schema(fields),
-    )
+    """``second`` of the day, the rest as in ``made_packets``."""
+    return packets(CampaignsEngine.columns, DAY + day * DAY_NS, **given)
 
 
 def addresses(count: int, seed: int) -> np.ndarray:
@@ -136,9 +111,7 @@ def conclude(
     gap: int = 0,
     tables: dict[str, pa.Table] | None = None,
 ) -> Outcome[Memory]:
-    summary = engine.empty()
-    for part in batches:
-        summary = engine.summarise(part, summary)
+    summary = summary_of(engine, *batches)
     start = DAY + day * DAY_NS
     context: Context[Memory] = Context("1d", start, start + DAY_NS, gap=gap, tables=tables or {})
     return engine.conclude(summary, carry, context)

@@ -10,38 +10,21 @@ import pyarrow as pa
 from andon.detect.darknet.census import CensusEngine
 from andon.records import packet
 from andon.records.contract import Context, Site
+from made_packets import packets, summary_of
 
 DAY_NS = 86_400_000_000_000
 DAY = 20_000 * DAY_NS
 
 
 def batch(**given: Any) -> pa.RecordBatch:
-    """A batch of the census's columns: TCP SYNs over IPv4 unless said otherwise; scalars are repeated."""
+    """A microsecond apart and to port 0 of address 1 unless said otherwise, the rest as in ``made_packets``."""
     size = max(np.size(values) for values in given.values())
-    usual = {
-        "ts": DAY + np.arange(size) * 1000,
-        "proto": packet.PROTO_TCP,
-        "tcp_flags": packet.SYN,
-        "layers": packet.IPV4 | packet.TCP,
-        "icmp_type": 0,
-        "src": 1,
-        "dst": 1,
-        "dst_port": 0,
-    }
-    columns = {
-        name: np.broadcast_to(np.asarray(given.get(name, usual[name])), size) for name in CensusEngine.columns
-    }
-    fields = [packet.SCHEMA.field(name) for name in CensusEngine.columns]
-    return pa.record_batch(
-        [pa.array(columns[field.name].astype(np.int64)).cast(field.type) for field in fields],
-        schema=pa.schema(fields),
-    )
+    usual = {"ts": DAY + np.arange(size) * 1000, "dst": 1, "dst_port": 0}
+    return packets(CensusEngine.columns, **{**usual, **given})
 
 
 def concluded(engine: CensusEngine, *batches: pa.RecordBatch, span: str = "1d") -> Any:
-    summary = engine.empty()
-    for part in batches:
-        summary = engine.summarise(part, summary)
+    summary = summary_of(engine, *batches)
     length = DAY_NS if span == "1d" else 600_000_000_000
     return engine.conclude(summary, None, Context(span, DAY, DAY + length))
 

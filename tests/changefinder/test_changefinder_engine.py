@@ -17,6 +17,7 @@ from andon.records.contract import Context, Site
 from andon.records.expression import compile_program, evaluate, parse
 from andon.run.contract import check_engine
 from andon.sketch.state import StateError
+from made_packets import packets
 
 SPAN = 600_000_000_000
 START = 2_800_000 * SPAN
@@ -29,23 +30,8 @@ def changefinder(**settings: Any) -> ChangeFinder:
 
 
 def batch(start: int = START, **given: Any) -> pa.RecordBatch:
-    """TCP SYNs over IPv4 unless said otherwise; ``second`` counts from ``start``."""
-    size = max(np.size(values) for values in given.values())
-    second = np.broadcast_to(np.asarray(given.pop("second", 0), np.float64), size)
-    usual = {
-        "proto": 6,
-        "tcp_flags": packet.SYN,
-        "layers": packet.IPV4 | packet.TCP,
-        "src": 1,
-        "dst_port": 80,
-    }
-    usual["ts"] = start + (second * 1e9).astype(np.int64)  # type: ignore[assignment]
-    columns = {n: np.broadcast_to(np.asarray(given.get(n, usual[n])), size) for n in ChangeFinder.columns}
-    fields = [packet.SCHEMA.field(name) for name in ChangeFinder.columns]
-    return pa.record_batch(
-        [pa.array(columns[field.name].astype(np.int64)).cast(field.type) for field in fields],
-        schema=pa.schema(fields),
-    )
+    """``second`` counts from ``start``, the rest as in ``made_packets``."""
+    return packets(ChangeFinder.columns, start, **given)
 
 
 def traffic(rng: np.random.Generator, start: int, **ports: int) -> pa.RecordBatch:

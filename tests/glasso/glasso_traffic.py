@@ -8,34 +8,17 @@ import numpy as np
 import pyarrow as pa
 
 from andon.detect.darknet.glasso import Glasso
-from andon.records import packet
 from andon.records.contract import Context, Site
+from made_packets import DARK, packets, summary_of
 
 SECOND = 1_000_000_000
 SPAN = 600 * SECOND
 START = 2_800_000 * SPAN
-DARK = 0x0A000000
 
 
 def batch(**given: Any) -> pa.RecordBatch:
-    """TCP SYNs over IPv4 unless said otherwise; ``second`` counts from ``start``; scalars are repeated."""
-    size = max(np.size(values) for values in given.values())
-    second = np.broadcast_to(np.asarray(given.pop("second", 0), np.float64), size)
-    usual = {
-        "ts": given.pop("start", START) + (second * 1e9).astype(np.int64),
-        "proto": packet.PROTO_TCP,
-        "tcp_flags": packet.SYN,
-        "layers": packet.IPV4 | packet.TCP,
-        "src": 1 << 16,
-        "dst": DARK,
-        "dst_port": 80,
-    }
-    columns = {n: np.broadcast_to(np.asarray(given.get(n, usual[n])), size) for n in Glasso.columns}
-    fields = [packet.SCHEMA.field(name) for name in Glasso.columns]
-    return pa.record_batch(
-        [pa.array(columns[field.name].astype(np.int64)).cast(field.type) for field in fields],
-        schema=pa.schema(fields),
-    )
+    """``second`` counts from ``start``, the rest as in ``made_packets``."""
+    return packets(Glasso.columns, **{"start": START, "src": 1 << 16, **given})
 
 
 def noise(
@@ -75,13 +58,6 @@ def wake_up(
 
 def glasso(**settings: Any) -> Glasso:
     return Glasso(Site(settings={f"darknet.glasso.{name}": value for name, value in settings.items()}))
-
-
-def summary_of(engine: Any, *batches: pa.RecordBatch) -> Any:
-    summary = engine.empty()
-    for part in batches:
-        summary = engine.summarise(part, summary)
-    return summary
 
 
 def conclude(

@@ -1,41 +1,17 @@
-"""Half an hour of a telescope by hand: background networks and bots in step, as packet batches."""
+"""Half an hour of a telescope by hand: background networks, and what Dark-NMF says of a span."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
+import factor_traffic
 from andon.detect.darknet.nmf import NmfEngine
-from andon.records import packet
-from andon.records.contract import Context, Outcome, Site
-from andon.sketch.factors.usual import Usual
+from factor_traffic import NETWORK, START, batch
 
-SPAN_NS = 1_800_000_000_000
-START = 950_000 * SPAN_NS
-NETWORK = 0x0A000000  # dark
-
-
-def batch(**given: Any) -> pa.RecordBatch:
-    """TCP SYNs unless said otherwise; ``second`` of the span; scalars are repeated."""
-    size = max(np.size(values) for values in given.values())
-    second = np.broadcast_to(np.asarray(given.pop("second", 0), np.float64), size)
-    usual = {
-        "ts": given.pop("start", START) + (second * 1e9).astype(np.int64),
-        "proto": packet.PROTO_TCP,
-        "tcp_flags": packet.SYN,
-        "layers": packet.IPV4 | packet.TCP,
-        "src": 1,
-        "dst": NETWORK,
-        "dst_port": 80,
-    }
-    columns = {n: np.broadcast_to(np.asarray(given.get(n, usual[n])), size) for n in NmfEngine.columns}
-    fields = [packet.SCHEMA.field(name) for name in NmfEngine.columns]
-    return pa.record_batch(
-        [pa.array(columns[field.name].astype(np.int64)).cast(field.type) for field in fields],
-        schema=pa.schema(fields),
-    )
+concluded = partial(factor_traffic.concluded, NmfEngine)
 
 
 def background(seed: int, networks: int = 300, packets: int = 6000, start: int = START) -> pa.RecordBatch:
@@ -55,53 +31,6 @@ def background(seed: int, networks: int = 300, packets: int = 6000, start: int =
     )
 
 
-def bots(
-    port: int,
-    seed: int = 7,
-    networks: int = 40,
-    each: int = 12,
-    minutes: tuple[int, int] = (10, 13),
-    start: int = START,
-    **given: Any,
-) -> pa.RecordBatch:
-    """Networks (one address each) that all ask for one port in the same minutes."""
-    rng = np.random.default_rng((seed, port))
-    address = (rng.choice(1 << 15, networks, replace=False) + (1 << 15)) << 16 | 77
-    size = networks * each
-    usual = {
-        "second": rng.uniform(60 * minutes[0], 60 * minutes[1], size),
-        "dst": NETWORK + rng.integers(0, 1 << 16, size),
-        "dst_port": port,
-    }
-    return batch(
-        start=start,
-        src=np.repeat(address, each),
-        **{**usual, **given},
-    )
-
-
 def heavy(start: int = START, rate: int = 70) -> pa.RecordBatch:
     """A network above sixty packets in one minute: what keeps the published code from losing the span."""
     return batch(start=start, second=np.linspace(300, 359, rate), src=0x7F010101, dst_port=9)
-
-
-def concluded(
-    *batches: pa.RecordBatch,
-    settings: dict[str, Any] | None = None,
-    carry: Usual | None = None,
-    tables: dict[str, pa.Table] | None = None,
-    start: int = START,
-    site: Site | None = None,
-) -> Outcome[Usual]:
-    engine = NmfEngine(
-        site or Site(settings={f"darknet.nmf.{name}": value for name, value in (settings or {}).items()})
-    )
-    summary = engine.empty()
-    for part in batches:
-        summary = engine.summarise(part, summary)
-    return engine.conclude(summary, carry, Context("30min", start, start + SPAN_NS, tables=tables or {}))
-
-
-def alerted(outcome: Outcome[Usual]) -> set[int]:
-    rows = outcome.tables["alerts"].select(["port", "alerted"]).to_pylist()
-    return {row["port"] for row in rows if row["alerted"]}

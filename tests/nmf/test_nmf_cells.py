@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nmf_traffic import NETWORK, SPAN_NS, START, background, batch, bots
+from nmf_traffic import background
 
 from andon.records import packet
 from andon.records.columns import column
@@ -19,6 +19,7 @@ from andon.sketch.factors.surprise import concentration
 from andon.sketch.factors.traffic import pairs, traffic
 from andon.sketch.factors.usual import LEAST_SPANS, Usual
 from andon.sketch.state import StateError
+from factor_traffic import NETWORK, SPAN_NS, START, batch, bots
 
 KEY = 0x1234567
 TCP, UDP = packet.PROTO_TCP, packet.PROTO_UDP

@@ -7,11 +7,12 @@ from collections import defaultdict
 import numpy as np
 import pyarrow as pa
 import pytest
-from nmf_traffic import START, alerted, background, batch, bots, concluded, heavy
+from nmf_traffic import background, concluded, heavy
 
 from andon.detect.darknet.nmf.factorise import Factors
 from andon.detect.darknet.nmf.groups import Rule, groups
 from andon.records.columns import column
+from factor_traffic import START, alerted, batch, bots
 
 EXCLUDED = {22, 23, 80, 81, 445, 1433, 2323, 3389, 5555, 8080, 52869}
 

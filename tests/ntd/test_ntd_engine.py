@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from ntd_traffic import NETWORK, SPAN_NS, START, alerted, batch, bots, chatter, concluded
+from ntd_traffic import chatter, concluded
 
 from andon.detect.darknet.ntd import NtdEngine
 from andon.detect.darknet.ntd.span import cube
@@ -18,6 +18,7 @@ from andon.run.contract import check_engine
 from andon.sketch.factors.cells import Cells
 from andon.sketch.factors.traffic import traffic
 from andon.sketch.factors.usual import Usual
+from factor_traffic import SPAN_NS, START, alerted, batch, bots, flood
 
 UDP = {"proto": packet.PROTO_UDP, "layers": packet.IPV4 | packet.UDP, "tcp_flags": 0}
 CORRECTED = {"rules": "corrected"}
@@ -165,16 +166,8 @@ def test_findings_are_bounded_and_a_cap_on_cells_is_said() -> None:
 
 
 def test_a_spoofed_flood_of_all_networks_stays_within_bounds() -> None:
-    rng = np.random.default_rng(9)
-    size = 60_000
-    flood = batch(
-        second=rng.uniform(0, 1800, size),
-        src=rng.integers(0, 1 << 32, size),
-        dst=NETWORK + rng.integers(0, 1 << 16, size),
-        dst_port=rng.integers(0, 50, size),
-    )
     for settings in ({"cells": 20_000}, {"cells": 20_000, **CORRECTED}):
-        outcome = concluded(flood, settings=settings)
+        outcome = concluded(flood(50), settings=settings)
         assert outcome.tables["alerts"].num_rows <= 2000 and len(outcome.findings) <= 20
 
 

@@ -10,12 +10,11 @@ import pyarrow as pa
 
 from andon.detect.darknet.portsets import PortSets
 from andon.detect.darknet.portsets.carry import Remembered
-from andon.records import packet
 from andon.records.contract import Context, Outcome, Site
+from made_packets import DARK, packets, summary_of
 
 HOUR_NS, DAY_NS = 3_600_000_000_000, 86_400_000_000_000
 DAY = 20_000 * DAY_NS
-DARK = 0x0A000000  # a dark /16
 BUSY = (
     (23, 40),
     (445, 12),
@@ -31,25 +30,8 @@ BUSY = (
 
 
 def batch(**given: Any) -> pa.RecordBatch:
-    """TCP SYNs over IPv4 unless said otherwise; ``second`` of ``start`` (ns); scalars are repeated."""
-    size = max(np.size(values) for values in given.values())
-    second = np.broadcast_to(np.asarray(given.pop("second", 0), np.float64), size)
-    usual = {
-        "ts": given.pop("start", DAY) + (second * 1e9).astype(np.int64) // 1000 * 1000,
-        "proto": packet.PROTO_TCP,
-        "tcp_flags": packet.SYN,
-        "layers": packet.IPV4 | packet.TCP,
-        "src": 1,
-        "dst": DARK,
-        "src_port": 40_000,
-        "dst_port": 80,
-    }
-    fields = [packet.SCHEMA.field(name) for name in PortSets.columns]
-    columns = {n: np.broadcast_to(np.asarray(given.get(n, usual[n])), size) for n in PortSets.columns}
-    return pa.record_batch(
-        [pa.array(columns[field.name].astype(np.int64)).cast(field.type) for field in fields],
-        schema=pa.schema(fields),
-    )
+    """``second`` of ``start``, the rest as in ``made_packets``."""
+    return packets(PortSets.columns, **{"start": DAY, **given})
 
 
 def addresses(count: int, seed: int) -> np.ndarray:
@@ -115,9 +97,7 @@ class Run:
         self, *batches: pa.RecordBatch, tables: dict[str, pa.Table] | None = None
     ) -> Outcome[Remembered]:
         """Conclude the next span with these packets."""
-        summary = self.engine.empty()
-        for part in batches:
-            summary = self.engine.summarise(part, summary)
+        summary = summary_of(self.engine, *batches)
         context: Context[Remembered] = Context(self.span, self.at, self.at + self.length, tables=tables or {})
         self.outcome = self.engine.conclude(summary, self.carry, context)
         self.carry = self.outcome.carry

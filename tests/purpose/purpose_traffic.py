@@ -9,35 +9,18 @@ import pyarrow as pa
 
 from andon.detect.darknet.purpose import PurposeEngine
 from andon.detect.darknet.purpose.memory import Memory
-from andon.records import packet
 from andon.records.contract import Context, Outcome, Site
+from made_packets import DARK as NETWORK
+from made_packets import packets, summary_of
 
 DAY_NS = 86_400_000_000_000
 DAY = 20_000 * DAY_NS
 _TIME = pa.timestamp("ns", tz="UTC")
-NETWORK = 0x0A000000  # a dark /16
 
 
-def batch(**given: Any) -> pa.RecordBatch:
-    """TCP SYNs over IPv4 unless said otherwise; ``second`` is the second of the day; scalars are repeated."""
-    size = max(np.size(values) for values in given.values())
-    second = np.broadcast_to(np.asarray(given.pop("second", 0), np.float64), size)
-    usual = {
-        "ts": given.pop("day", DAY) + (second * 1e9).astype(np.int64) // 1000 * 1000,
-        "proto": packet.PROTO_TCP,
-        "tcp_flags": packet.SYN,
-        "layers": packet.IPV4 | packet.TCP,
-        "icmp_type": 0,
-        "src": 1,
-        "dst": NETWORK,
-        "dst_port": 80,
-    }
-    columns = {n: np.broadcast_to(np.asarray(given.get(n, usual[n])), size) for n in PurposeEngine.columns}
-    fields = [packet.SCHEMA.field(name) for name in PurposeEngine.columns]
-    return pa.record_batch(
-        [pa.array(columns[field.name].astype(np.int64)).cast(field.type) for field in fields],
-        schema=pa.schema(fields),
-    )
+def batch(day: int = DAY, **given: Any) -> pa.RecordBatch:
+    """``second`` of the day, the rest as in ``made_packets``."""
+    return packets(PurposeEngine.columns, day, **given)
 
 
 def tables(
@@ -81,9 +64,7 @@ def concluded(
     gap: int = 0,
 ) -> Outcome[Memory]:
     engine = PurposeEngine(site or Site())
-    summary = engine.empty()
-    for part in batches:
-        summary = engine.summarise(part, summary)
+    summary = summary_of(engine, *batches)
     context: Context[Memory] = Context("1d", day, day + DAY_NS, gap=gap, tables=given or tables(day=day))
     return engine.conclude(summary, carry, context)
 
