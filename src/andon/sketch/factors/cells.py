@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
-from andon.records.packet import FLAG_MASK, IPV4, PROTO_TCP, PROTO_UDP, SYN, TCP, UDP
+from andon.records.packet import FLAG_MASK, SYN
+from andon.sketch.asks import KIND_TCP, KIND_UDP, transport
 from andon.sketch.counted import CountedRows
 from andon.sketch.hashing import mix64
 from andon.sketch.prefetch import prefetch
@@ -39,16 +40,10 @@ _NETWORK = np.uint64(NETWORK)
 @njit(cache=True, nogil=True, inline="always")
 def _key(ts: int, src: int, port: int, proto: int, flags: int, layers: int) -> np.uint64:
     """minute of the day (11 bits) | UDP (1) | port (16) | source (32); 0 for a packet that is not counted."""
-    if layers & IPV4 == 0:
+    kind = transport(proto, layers)
+    if kind != KIND_UDP and (kind != KIND_TCP or flags & FLAG_MASK != SYN):
         return np.uint64(0)
-    if proto == PROTO_TCP and layers & TCP:
-        if flags & FLAG_MASK != SYN:
-            return np.uint64(0)
-        udp = np.uint64(0)
-    elif proto == PROTO_UDP and layers & UDP:
-        udp = np.uint64(1)
-    else:
-        return np.uint64(0)
+    udp = np.uint64(kind == KIND_UDP)
     minute = np.uint64((ts // _MINUTE) % MINUTES + 1)  # from 1 on, so that no key is 0
     return minute << _MINUTE_AT | udp << _UDP_AT | np.uint64(port) << _PORT_AT | np.uint64(src)
 

@@ -17,37 +17,21 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from andon.records.packet import ACK, ICMP, IPV4, PROTO_ICMP, PROTO_TCP, PROTO_UDP, RST, TCP, UDP
+from andon.sketch.asks import KIND_ICMP, KIND_TCP, asks
 from andon.sketch.hashing import mix64
 from andon.sketch.prefetch import prefetch
 from andon.sketch.rows import find_or_add, is_kept
 
 DRAWN = 6  # packets kept of each source
 WORDS = 2 * DRAWN
-KIND_TCP, KIND_UDP, KIND_ICMP = 0, 1, 2
 # Where each part of a look begins.
 PORT_AT, WINDOW_AT, OPTIONS_AT, TTL_AT, DF_AT, COOKIE_AT, KIND_AT, TARGET_AT = 0, 16, 32, 48, 50, 51, 52, 54
 _AHEAD = 12
 _ONE = np.uint64(1)
-_REQUESTS = (1 << 8) | (1 << 10) | (1 << 13) | (1 << 15) | (1 << 17)  # ICMP types that ask
 _HOUR = 3600 * 1_000_000_000
 _DONT_FRAGMENT = 0x4000
 _HIGH = np.uint64(0xFFFFFFFF00000000)
 _SALT = np.uint64(0x6C62272E07BB0142)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _kind(proto: int, layers: int, flags: int, icmp_type: int) -> int:
-    """Kind of a scan packet, -1 for any other."""
-    if layers & IPV4 == 0:
-        return -1
-    if proto == PROTO_TCP and layers & TCP:
-        return KIND_TCP if flags & (ACK | RST) == 0 else -1
-    if proto == PROTO_UDP and layers & UDP:
-        return KIND_UDP
-    if proto == PROTO_ICMP and layers & ICMP and icmp_type < 32 and (_REQUESTS >> icmp_type) & 1:
-        return KIND_ICMP
-    return -1
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -114,7 +98,7 @@ def enter_batch(
             prefetch(hours, at)
             prefetch(drawn, at * WORDS)
             prefetch(drawn, at * WORDS + WORDS - 2)
-        kind = _kind(np.int64(proto[i]), np.int64(layers[i]), np.int64(flags[i]), np.int64(icmp_type[i]))
+        kind = asks(np.int64(proto[i]), np.int64(layers[i]), np.int64(flags[i]), np.int64(icmp_type[i]))
         if kind < 0:
             continue
         key = np.uint64(src[i])

@@ -19,15 +19,13 @@ from andon.detect.darknet.campaigns.kernel import (
     DF_AT,
     DRAWN,
     KIND_AT,
-    KIND_ICMP,
-    KIND_TCP,
-    KIND_UDP,
     OPTIONS_AT,
     TARGET_AT,
     TTL_AT,
     WINDOW_AT,
 )
 from andon.detect.darknet.campaigns.summary import DaySources
+from andon.sketch.asks import KIND_ICMP, KIND_TCP, KIND_UDP
 
 FREE = 1 << 16  # in place of a window: none in common
 _HEADER_BITS = TARGET_AT - OPTIONS_AT  # options, TTL, DF, cookie, kind

@@ -12,7 +12,6 @@ import pyarrow as pa
 from andon.detect.darknet.campaigns import changes
 from andon.detect.darknet.campaigns.chance import Others
 from andon.detect.darknet.campaigns.evidence import PARTS
-from andon.detect.darknet.campaigns.kernel import KIND_ICMP, KIND_TCP
 from andon.detect.darknet.campaigns.memory import STATES, Campaign, Mix
 from andon.detect.darknet.campaigns.profile import Profiles, kind_of, relation_of, words
 from andon.detect.darknet.campaigns.purposes import ATTACK, SURVEY, UNDECIDED, Votes, purpose_of
@@ -20,6 +19,7 @@ from andon.detect.darknet.campaigns.track import Told
 from andon.detect.darknet.campaigns.units import OTHERS
 from andon.records.contract import Context
 from andon.records.finding import Check, Entity, Evidence, Finding, timestamp
+from andon.sketch.asks import KIND_ICMP, KIND_TCP
 
 _TIME = pa.timestamp("ns", tz="UTC")
 

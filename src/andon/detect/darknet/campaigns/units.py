@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from andon.detect.darknet.campaigns.kernel import KIND_ICMP
 from andon.detect.darknet.campaigns.mixture import (
     LEAST_KNOWN,
     Background,
@@ -17,6 +16,7 @@ from andon.detect.darknet.campaigns.mixture import (
 from andon.detect.darknet.campaigns.profile import Profiles, kind_of
 from andon.detect.darknet.campaigns.separate import separate
 from andon.detect.darknet.campaigns.usual import Today, Usual
+from andon.sketch.asks import KIND_ICMP
 from andon.sketch.hashing import mix64_array
 
 MOST_CLASSES = 400  # of a day; the largest

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from andon.records.packet import ACK, IPV4, PROTO_TCP, PROTO_UDP, RST, TCP, UDP
+from andon.records.packet import ACK, PROTO_UDP, RST
+from andon.sketch.asks import KIND_TCP, KIND_UDP, transport
 from andon.sketch.hashing import mix64
 from andon.sketch.prefetch import prefetch
 from andon.sketch.rows import find_or_add, is_kept
@@ -46,13 +47,12 @@ def count_ports(
         if j < src.shape[0]:
             code = (_UDP if proto[j] == PROTO_UDP else _NO) | np.uint64(dst_port[j])
             prefetch(keys, np.int64(mix64(np.uint64(src[j]) << _SHIFT | code, salt) & mask))
-        if layers[i] & IPV4 == 0:
-            continue
+        kind = transport(np.int64(proto[i]), np.int64(layers[i]))
         code = np.uint64(dst_port[i])
-        if proto[i] == PROTO_TCP and layers[i] & TCP:
+        if kind == KIND_TCP:
             if wanted & TCP_WANTED == 0 or (wanted & ONLY_ASKING and flags[i] & (ACK | RST)):
                 continue
-        elif proto[i] == PROTO_UDP and layers[i] & UDP and wanted & UDP_WANTED:
+        elif kind == KIND_UDP and wanted & UDP_WANTED:
             code |= _UDP
         else:
             continue

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from andon.records.packet import ACK, IPV4, PROTO_TCP, PROTO_UDP, RST, TCP, UDP
+from andon.records.packet import ACK, PROTO_UDP, RST
+from andon.sketch.asks import KIND_TCP, KIND_UDP, transport
 from andon.sketch.hashing import mix64
 from andon.sketch.prefetch import prefetch
 from andon.sketch.rows import find_or_add
@@ -73,15 +74,14 @@ def count_batch(
                 prefetch(keys, at)
                 prefetch(packets, at)
                 prefetch(ends, at * 2)
-        if layers[i] & IPV4 == 0:
-            continue
+        kind = transport(np.int64(proto[i]), np.int64(layers[i]))
         port = np.int64(dst_port[i])
-        if proto[i] == PROTO_TCP and layers[i] & TCP:
+        if kind == KIND_TCP:
             want = wanted[0, port]
             if want == 0 or (want == 2 and flags[i] & (ACK | RST)):
                 continue
             key = np.uint64(port)
-        elif proto[i] == PROTO_UDP and layers[i] & UDP:
+        elif kind == KIND_UDP:
             if wanted[1, port] == 0:
                 continue
             key = np.uint64(port) | _UDP

@@ -16,7 +16,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from andon.records.packet import FLAG_MASK, IPV4, PROTO_TCP, PROTO_UDP, SYN, TCP, UDP
+from andon.records.packet import FLAG_MASK, SYN
+from andon.sketch.asks import KIND_TCP, KIND_UDP, transport
 from andon.sketch.hashing import mix64
 from andon.sketch.prefetch import prefetch
 from andon.sketch.rows import EMPTY, find_or_add, is_kept
@@ -104,14 +105,12 @@ def enter_batch(
             prefetch(keys, at)
             prefetch(ports, at * PORTS)
             prefetch(head, at * HEAD)
-        layer = np.int64(layers[i])
-        if layer & IPV4 == 0:
-            continue
+        kind = transport(np.int64(proto[i]), np.int64(layers[i]))
         code = np.int64(dst_port[i])
-        if proto[i] == PROTO_TCP and layer & TCP:
+        if kind == KIND_TCP:
             if np.int64(flags[i]) & FLAG_MASK != SYN:
                 continue
-        elif proto[i] == PROTO_UDP and layer & UDP:
+        elif kind == KIND_UDP:
             if services[src_port[i]] and not services[code]:
                 totals[ANSWERS] += 1
                 continue

@@ -23,7 +23,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from andon.records.packet import ACK, ICMP, IPV4, PROTO_ICMP, PROTO_TCP, PROTO_UDP, RST, TCP, UDP
+from andon.sketch.asks import KIND_ICMP, KIND_TCP, KIND_UDP, asks
 from andon.sketch.hashing import mix64
 from andon.sketch.prefetch import prefetch
 from andon.sketch.rows import find_or_add, is_kept
@@ -32,28 +32,14 @@ BITS, COUNTS, LEAST, DRAWN = 10, 2, 4, 4  # words of each column
 PORTS_AT, THIN_AT, TARGETS_AT = 3, 5, 7
 SLOT_SECONDS, TICK_SECONDS = 600, 2
 SLOTS = 144
-TCP_BIT, UDP_BIT, ICMP_BIT = 16, 17, 18  # in word 2
+KIND_AT = 16
+TCP_BIT, UDP_BIT, ICMP_BIT = KIND_AT + KIND_TCP, KIND_AT + KIND_UDP, KIND_AT + KIND_ICMP  # in word 2
 THIN_RATES = (1, 8, 128)  # one packet of so many, for the ports
 TARGET_RATES = (4, 64, 1024)  # one destination of so many
 _AHEAD = 12  # packets between asking for a slot and using it
 _ONE, _63, _127 = np.uint64(1), np.uint64(63), np.uint64(127)
-_REQUESTS = (1 << 8) | (1 << 10) | (1 << 13) | (1 << 15) | (1 << 17)  # ICMP types that ask
 TICKS_PER_DAY = 86400 // TICK_SECONDS
 LAST = 65535
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _asks(proto: int, layers: int, flags: int, icmp_type: int) -> int:
-    """Bit of word 2 for a scan packet, -1 for any other."""
-    if layers & IPV4 == 0:
-        return -1
-    if proto == PROTO_TCP and layers & TCP:
-        return TCP_BIT if flags & (ACK | RST) == 0 else -1
-    if proto == PROTO_UDP and layers & UDP:
-        return UDP_BIT
-    if proto == PROTO_ICMP and layers & ICMP and icmp_type < 32 and (_REQUESTS >> icmp_type) & 1:
-        return ICMP_BIT
-    return -1
 
 
 @njit(cache=True, nogil=True)
@@ -94,9 +80,10 @@ def profile_batch(
             prefetch(counts, at * COUNTS)
             prefetch(least, at * LEAST)
             prefetch(drawn, at * DRAWN)
-        kind = _asks(np.int64(proto[i]), np.int64(layers[i]), np.int64(flags[i]), np.int64(icmp_type[i]))
+        kind = asks(np.int64(proto[i]), np.int64(layers[i]), np.int64(flags[i]), np.int64(icmp_type[i]))
         if kind < 0:
             continue
+        kind += KIND_AT
         key = np.uint64(src[i])
         hashed = mix64(key, salt)
         if not is_kept(hashed, level):
