@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -76,13 +76,21 @@ def _write(
     population: Population, file: IO[bytes], progress: Callable[[int], None] | None, spoofed: Spoofed | None
 ) -> tuple[int, int]:
     """(packets, bytes) written; made-up sources are counted in ``spoofed`` if it is given."""
+    slices = iter(Stream(population))
+    if spoofed is not None:
+        slices = _noted(population, slices, spoofed)
+    return write_slices(slices, file, progress)
+
+
+def write_slices(
+    slices: Iterable[tuple[np.ndarray, np.ndarray]], file: IO[bytes], progress: Callable[[int], None] | None
+) -> tuple[int, int]:
+    """Write packet rows, each lot in the order given with it, as a capture file; gives (packets, bytes) written."""
     options, payloads = option_table(), payload_table()
     buffer = np.empty(BATCH_ROWS * frames.LARGEST, np.uint8)
     _write_all(file, memoryview(frames.FILE_HEADER))
     count, written = 0, len(frames.FILE_HEADER)
-    for rows, order in Stream(population):
-        if spoofed is not None:
-            _note_spoofed(population, rows, spoofed)
+    for rows, order in slices:
         for part in (order[i : i + BATCH_ROWS] for i in range(0, len(order), BATCH_ROWS)):
             size = frames.write(
                 rows, part, options.words, options.length, options.total, options.clock,
@@ -102,12 +110,16 @@ def _write_all(file: IO[bytes], data: memoryview) -> None:
         data = data[file.write(data) :]
 
 
-def _note_spoofed(population: Population, rows: np.ndarray, spoofed: Spoofed) -> None:
-    if population.spoofed.size == 0:
-        return
-    mine = rows[population.sessions["src_mode"][rows["session"]] == s.SPOOFED]
-    if len(mine):
-        spoofed.add(population.sessions["truth"][mine["session"]], mine["src"], mine["ts"])
+def _noted(
+    population: Population, slices: Iterator[tuple[np.ndarray, np.ndarray]], spoofed: Spoofed
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The same slices; their made-up sources are counted in ``spoofed``."""
+    for rows, order in slices:
+        if population.spoofed.size:
+            mine = rows[population.sessions["src_mode"][rows["session"]] == s.SPOOFED]
+            if len(mine):
+                spoofed.add(population.sessions["truth"][mine["session"]], mine["src"], mine["ts"])
+        yield rows, order
 
 
 def packets(config: InternetConfig) -> Iterator[pa.RecordBatch]:
@@ -123,8 +135,8 @@ def truth(config: InternetConfig) -> tuple[pa.Table, pa.Table]:
     population = populate(config)
     planned = population.sessions["n"].copy()
     spoofed = Spoofed()
-    for rows, _ in Stream(population):
-        _note_spoofed(population, rows, spoofed)
+    for _ in _noted(population, iter(Stream(population)), spoofed):
+        pass
     return truth_table(population, planned, spoofed), event_table(population.events)
 
 
