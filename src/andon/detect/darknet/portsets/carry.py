@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 from andon.detect.darknet.portsets.kernel import CODES, PORTS
-from andon.detect.darknet.portsets.recent import DTYPES, Recent
+from andon.detect.darknet.portsets.recent import COLUMNS, Recent
 from andon.sketch.state import StateError, pack, unpack
 
 DAY = 86_400_000_000_000
@@ -93,9 +93,7 @@ class Remembered:
         )
         arrays = {"codes": codes, "weights": weights, "numbers": numbers}
         arrays |= {name: getattr(self, name) for name in _ARRAYS}
-        arrays |= {
-            f"recent_{name}": column for (name, _), column in zip(DTYPES, self.recent.columns(), strict=True)
-        }
+        arrays |= {f"recent_{name}": getattr(self.recent, name) for name in COLUMNS}
         return pack("port-sets", 1, arrays, {name: getattr(self, name) for name in _SCALARS})
 
     @classmethod
@@ -120,7 +118,7 @@ class Remembered:
                         bool(n[6]), n[7],
                     )
                 )  # fmt: skip
-            recent = Recent(*(arrays[f"recent_{name}"] for name, _ in DTYPES))
+            recent = Recent(*(arrays[f"recent_{name}"] for name in COLUMNS))
             if len({len(column) for column in recent.columns()}) != 1:
                 raise StateError("recent scans with columns of unequal length")
             columns = [arrays[name] for name in _ARRAYS]

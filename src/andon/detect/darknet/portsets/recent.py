@@ -7,7 +7,7 @@ where an hour has more than that, at this hour alone. Surveys and sweepers are n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -17,15 +17,6 @@ from andon.detect.darknet.portsets.scanners import Scanners
 MOST = 200_000
 _HOURS = 6
 _HOUR = 3_600_000_000_000
-DTYPES = (
-    ("hour", np.int64),
-    ("address", np.uint32),
-    ("code", np.int64),
-    ("count", np.int64),
-    ("first", np.int64),
-    ("last", np.int64),
-    ("one_target", np.bool_),
-)
 
 
 @dataclass(frozen=True)
@@ -42,8 +33,8 @@ class Recent:
     one_target: np.ndarray = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     def columns(self) -> tuple[np.ndarray, ...]:
-        """All columns, in the order of ``DTYPES``."""
-        return tuple(getattr(self, name) for name, _ in DTYPES)
+        """All columns, in the order of ``COLUMNS``."""
+        return tuple(getattr(self, name) for name in COLUMNS)
 
     def hours(self) -> int:
         """How many hours are here."""
@@ -104,3 +95,6 @@ class Recent:
             codes=pairs[keep] & 0x1FFFF,
             counts=counts[keep],
         )
+
+
+COLUMNS = tuple(one.name for one in fields(Recent))
