@@ -36,13 +36,13 @@ def packets(
 ) -> pa.RecordBatch:
     """TCP SYNs over IPv4 unless said otherwise, at ``ts`` or so many seconds after ``start`` (ns), to the microsecond;
     scalars are repeated."""
-    size = max(np.size(values) for values in (second, *given.values()))
+    shape = np.broadcast_shapes((1,), *(np.shape(values) for values in (second, *given.values())))
     ts = start + (np.asarray(second, np.float64) * 1e9).astype(np.int64) // 1000 * 1000
     values = {**_USUAL, "ts": ts, **given}
     fields = [packet.SCHEMA.field(name) for name in columns]
     return pa.record_batch(
         [
-            pa.array(np.broadcast_to(np.asarray(values[field.name]), size).astype(np.int64)).cast(field.type)
+            pa.array(np.broadcast_to(np.asarray(values[field.name]), shape).astype(np.int64)).cast(field.type)
             for field in fields
         ],
         schema=pa.schema(fields),

@@ -10,8 +10,8 @@ import pyarrow as pa
 from andon.detect.darknet.synchrony import engine
 from andon.detect.darknet.synchrony.carry import Carry
 from andon.detect.darknet.synchrony.summary import READ
-from andon.records import packet
 from andon.records.contract import Context, Outcome, Site
+from made_packets import packets
 
 MINUTE = 60 * 10**9
 SPAN = 10 * MINUTE
@@ -24,17 +24,8 @@ _SHARE = 1 / np.arange(1, len(PORTS) + 1) ** 0.9
 def batch(ts: np.ndarray, src: np.ndarray, dst: np.ndarray, **given: object) -> pa.RecordBatch:
     """Packets, TCP SYN unless said otherwise, in order of time."""
     order = np.argsort(ts, kind="stable")
-    usual: dict[str, object] = {
-        "ts": ts, "src": src, "dst": dst, "src_port": 40000, "dst_port": 23, "proto": packet.PROTO_TCP,
-        "tcp_flags": packet.SYN, "tcp_seq": 1, "layers": packet.IPV4 | packet.TCP, "icmp_type": 0,
-    }  # fmt: skip
-    fields = [packet.SCHEMA.field(name) for name in READ]
-    columns = [
-        np.broadcast_to(np.asarray(given.get(n, usual[n])), len(ts))[order].astype(np.int64) for n in READ
-    ]
-    return pa.record_batch(
-        [pa.array(c).cast(f.type) for c, f in zip(columns, fields, strict=True)], schema=pa.schema(fields)
-    )
+    made = packets(READ, ts=ts, src=src, dst=dst, **{"dst_port": 23, "tcp_seq": 1, **given})
+    return made.take(pa.array(order))
 
 
 def strangers(rng: np.random.Generator, count: int) -> np.ndarray:
