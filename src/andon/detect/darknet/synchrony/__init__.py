@@ -2,8 +2,10 @@
 
 Every ten minutes the scan packets of a telescope are reduced to pairs of source and port (``kernel``). Pairs of
 survey scanners are left out; of the others the /24 networks that are new to a port, and those that are active, are
-counted (``groups``, ``memory``) and compared with what the port's own past and the rest of the telescope let expect
-(``baseline``) at four scales: one minute, ten minutes, an hour, a day (``judge``). What is left of surprise is an
+counted (``groups``, ``memory``) and compared with what the port's own past and the rest of the telescope let expect:
+in a capture's first day by levels that forget (``baseline``, ``judge``), afterwards by a reference that the time being
+judged has no part in (``reference``, ``stretches``), from one minute to a day. Ports are also asked how many of those
+that came for hours still come (``regulars``). What is left of surprise is an
 e-value; the threshold follows from a budget of false alerts a day over all 131,073 ports (``surprise``). No port
 is left out for being busy, UDP and echo requests count too, and stops are told as well as starts.
 
@@ -24,8 +26,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from andon.detect.darknet.synchrony import groups, judge, known
-from andon.detect.darknet.synchrony.baseline import FAST, MID
+from andon.detect.darknet.synchrony import groups, judge, known, reference, stretches
 from andon.detect.darknet.synchrony.carry import Carry
 from andon.detect.darknet.synchrony.events import Told, tell
 from andon.detect.darknet.synchrony.kernel import answering
@@ -48,7 +49,7 @@ class SynchronyEngine:
     """See the module text. Raises ValueError for settings out of range."""
 
     name: ClassVar[str] = "darknet.synchrony"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("packet",)
     columns: ClassVar[tuple[str, ...]] = READ
     window: ClassVar[Window] = Window(tile="10min", spans=("10min",))
@@ -125,16 +126,31 @@ class SynchronyEngine:
             state.first = span
         for levels in (state.new, state.active):
             levels.admit(counted.unit)
+        hour = span // 6
+        if before is None or before // 6 != hour:
+            for ref, levels, spec in (
+                (state.of_new, state.new, reference.STARTS),
+                (state.of_active, state.active, reference.STOPS),
+            ):
+                ref.turn(levels.unit, levels.total[:, 0], state.hour_spans, hour, spec)
+            state.hour_spans = 0
+        state.hour_spans += 1
+        young = not state.of_new.ready
         state.open.close(span)
         eventful = state.open.units(stop=False)
         held, held_active = (np.isin(levels.unit, eventful) for levels in (state.new, state.active))
-        judge.advance(state.new, before, span, ~held, sudden=False)
-        judge.advance(state.active, before, span, ~held_active, sudden=True)
-        usual = state.new.of(MID)[0], state.active.of(FAST)[0]
+        judge.advance(state.new, before, span, ~held, young)
+        judge.advance(state.active, before, span, ~held_active, young)
         budget, age = self._budget / _SPANS_A_DAY, span - state.first
-        began = judge.starts(state.new, counted, span, age, budget * _START_SHARE, held, state.memory)
-        ended = judge.stops(state.active, counted, span, age, budget * _STOP_SHARE, held_active, state.memory)
-        told: Told = tell(state, counted, usual, began, ended, summary, surveys, self._budget, ctx)
+        starting, stopping = budget * _START_SHARE, budget * _STOP_SHARE
+        began = judge.starts(state.new, counted, span, age, starting, held, state.memory, young)
+        ended = judge.stops(state.active, counted, span, age, stopping, held_active, state.memory, young)
+        if began is None or ended is None:
+            began = stretches.starts(state.of_new, state.new, counted, span, starting, held, state.memory)
+            ended = stretches.stops(
+                state.of_active, state.active, counted, span, stopping, held_active, state.memory
+            )
+        told: Told = tell(state, counted, began, ended, summary, surveys, self._budget, ctx)
         judge.settle(state.active, np.unique(ended.unit[ended.alerted]))
         if span % 6 == 0:
             for levels in (state.new, state.active):

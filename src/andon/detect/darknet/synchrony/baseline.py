@@ -7,8 +7,9 @@ variance that the level's uncertainty gives comes phi * mean^2, phi being learne
 misses and shrunk to that of ports of its size.
 
 Ports that were never seen have S = 0, so nothing is kept of them; R is common to all. Levels of three memories are
-kept: ``fast`` (three hours), ``mid`` (twelve hours), ``slow`` (two days), and the counts of each hour of the day
-before. Longer scales count from when an aligned hour, quarter of a day or day began, against a level as it was then.
+kept: ``fast`` (three hours), ``mid`` (twelve hours), ``slow`` (two days). Longer scales count from when an aligned
+hour, quarter of a day or day began, against a level as it was then. All this judges a capture's first day alone;
+later ``reference`` does.
 
 ``Levels`` holds one kind of count (new or active networks) of all ports. Levels and exposures are known up to a common
 factor only; ``regauge`` chooses it.
@@ -40,8 +41,8 @@ _CLASSES: Final = (0.1, 1.0, 10.0)  # of expected counts
 _PHI_MEMORY: Final = (288, 96, 40, 14)  # predictions
 _STRETCH = 2.5  # misses count as at most so many standard deviations: an event is no overdispersion
 _FORGET = 1e-4  # a port whose level is below this is no longer kept
-_WIDTHS: Final = {"level": 3, "began": 3, "total": 3, "miss": 4, "size": 4, "profile": 24}
-_SHARED: Final = ("rate", "began_rate", "exposure", "spans", "profiled")
+_WIDTHS: Final = {"level": 3, "began": 3, "total": 3, "miss": 4, "size": 4}
+_SHARED: Final = ("rate", "began_rate", "exposure", "spans")
 
 
 @dataclass
@@ -54,21 +55,14 @@ class Levels:
     total: np.ndarray  # (units, 3): counts of these so far
     miss: np.ndarray  # (units, 4): discounted sums of (count - mean)^2 - mean, by scale
     size: np.ndarray  # (units, 4): of mean^2
-    profile: np.ndarray  # (units, 24): counts per exposure of a span, by hour of the day before
     rate: np.ndarray = field(default_factory=lambda: np.zeros(3))  # R by memory
     began_rate: np.ndarray = field(default_factory=lambda: np.zeros(3))  # R of ``began``
     exposure: np.ndarray = field(default_factory=lambda: np.zeros(3))  # of the hour, quarter, day so far
     spans: np.ndarray = field(default_factory=lambda: np.zeros(1))  # behind ``rate[FAST]``
-    profiled: np.ndarray = field(default_factory=lambda: np.zeros(24))  # days in each hour of the profile
 
     @classmethod
     def empty(cls) -> Self:
         return cls(np.zeros(0, np.int64), *(np.zeros((0, width)) for width in _WIDTHS.values()))
-
-    @property
-    def seasoned(self) -> bool:
-        """Whether all hours of a day are known."""
-        return bool(self.profiled.all())
 
     def copy(self) -> Levels:
         return replace(self, **{name: getattr(self, name).copy() for name in self.__dataclass_fields__})
@@ -130,7 +124,6 @@ class Levels:
             factor = self.rate[FAST] / self.spans[0]
             for shared in (self.rate, self.began_rate, self.exposure):
                 shared /= factor
-            self.profile *= factor
 
     def take(self, count: np.ndarray, held: np.ndarray, exposure: float) -> None:
         """Enter a span: its counts, and the counts that the levels are to learn (surprises held back)."""
@@ -149,14 +142,6 @@ class Levels:
         miss = np.clip(count - mean, -most, most) ** 2 - mean
         self.miss[:, scale] = np.where(trusted, self.miss[:, scale] * keep + miss, self.miss[:, scale])
         self.size[:, scale] = np.where(trusted, self.size[:, scale] * keep + mean**2, self.size[:, scale])
-
-    def end_hour(self, hour: int) -> None:
-        """Enter the hour that has ended in the profile of the day."""
-        if self.exposure[0] > 0:
-            now = self.total[:, 0] / self.exposure[0]
-            weight = 0.5 if self.profiled[hour] else 1.0
-            self.profile[:, hour] = (1 - weight) * self.profile[:, hour] + weight * now
-            self.profiled[hour] += 1
 
     def arrays(self, prefix: str) -> dict[str, np.ndarray]:
         return {f"{prefix}.{name}": getattr(self, name) for name in ("unit", *_WIDTHS, *_SHARED)}

@@ -9,6 +9,7 @@ import numpy as np
 
 from andon.detect.darknet.synchrony.baseline import Levels
 from andon.detect.darknet.synchrony.memory import Memory
+from andon.detect.darknet.synchrony.reference import Reference
 from andon.detect.darknet.synchrony.series import Open
 from andon.sketch.state import StateError, pack, unpack
 
@@ -46,6 +47,9 @@ class Carry:
     memory: Memory = field(default_factory=Memory.empty)
     new: Levels = field(default_factory=Levels.empty)
     active: Levels = field(default_factory=Levels.empty)
+    of_new: Reference = field(default_factory=Reference.empty)  # of new networks
+    of_active: Reference = field(default_factory=Reference.empty)
+    hour_spans: int = 0  # spans seen of the hour in progress
     open: Open = field(default_factory=Open)
     history: History = field(default_factory=History.empty)
     # What other engines alerted of late: (partner, unit, stop, begins, end) with times in ns.
@@ -60,6 +64,8 @@ class Carry:
             memory=replace(self.memory),
             new=self.new.copy(),
             active=self.active.copy(),
+            of_new=self.of_new.copy(),
+            of_active=self.of_active.copy(),
             open=Open([replace(s, agreed=s.agreed.copy()) for s in self.open.series]),
             history=replace(self.history),
         )
@@ -77,26 +83,37 @@ class Carry:
             "memory.last": self.memory.last,
             **self.new.arrays("new"),
             **self.active.arrays("active"),
+            **self.of_new.arrays("of_new"),
+            **self.of_active.arrays("of_active"),
             **self.open.arrays(),
             "history.rows": self.history.rows,
             "history.expected": self.history.expected,
             "claims": self.claims,
         }
-        scalars = {"span": self.span, "first": self.first, "reach": self.memory.reach}
-        return pack("synchrony", 1, arrays, scalars)
+        scalars = {
+            "span": self.span,
+            "first": self.first,
+            "reach": self.memory.reach,
+            "hour_spans": self.hour_spans,
+        }
+        return pack("synchrony", 2, arrays, scalars)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        arrays, scalars = unpack("synchrony", 1, data)
+        arrays, scalars = unpack("synchrony", 2, data)
         try:
             memory = Memory(
                 arrays["memory.key"], arrays["memory.first"], arrays["memory.last"], scalars["reach"]
             )
             history = History(arrays["history.rows"], arrays["history.expected"])
             claims, span, first = arrays["claims"], scalars["span"], scalars["first"]
+            hour_spans = scalars["hour_spans"]
         except KeyError as error:
             raise StateError(f"damaged carry of darknet.synchrony: no {error}") from error
         if not len(memory.key) == len(memory.first) == len(memory.last):
             raise StateError("damaged memory of pairs: arrays of different length")
         new, active = Levels.of_arrays(arrays, "new"), Levels.of_arrays(arrays, "active")
-        return cls(memory, new, active, Open.of(arrays), history, claims, span, first)
+        of_new, of_active = Reference.of_arrays(arrays, "of_new"), Reference.of_arrays(arrays, "of_active")
+        return cls(
+            memory, new, active, of_new, of_active, hour_spans, Open.of(arrays), history, claims, span, first
+        )

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from andon.detect.darknet.synchrony import known
-from andon.detect.darknet.synchrony.baseline import HOUR, SPANS
 from andon.detect.darknet.synchrony.carry import Carry
 from andon.detect.darknet.synchrony.groups import Counted
-from andon.detect.darknet.synchrony.judge import STOP_WEIGHTS, Judged
+from andon.detect.darknet.synchrony.judge import Judged
 from andon.detect.darknet.synchrony.kernel import ICMP_CODE, PROTOCOLS
 from andon.detect.darknet.synchrony.report import SPAN_NS, About, Alert, finding, identity
 from andon.detect.darknet.synchrony.series import PARTNERS, Series, grouped, sketch
 from andon.detect.darknet.synchrony.summary import Tile
-from andon.detect.darknet.synchrony.surprise import SHARP, WEIGHTS, e_value
+from andon.detect.darknet.synchrony.surprise import SHARP, e_value
 from andon.records.contract import Context
 from andon.records.coordination import STOP
 from andon.records.finding import Finding
@@ -41,12 +40,12 @@ class Told:
     alerts: list[Alert] = field(default_factory=list)
     names: dict[tuple[int, bool], str] = field(default_factory=dict)
     reported: list[Series] = field(default_factory=list)
+    left_out: int = 0  # series that had something to tell beyond ``_MOST_FINDINGS``
 
 
 def tell(
     state: Carry,
     counted: Counted,
-    usual: tuple[np.ndarray, np.ndarray],
     began: Judged,
     ended: Judged,
     tile: Tile,
@@ -54,15 +53,14 @@ def tell(
     budget: float,
     ctx: Context[Any],
 ) -> Told:
-    """Take a span's surprises into the open series of ``state`` and say what is worth saying. ``usual``: new and active
-    networks of a span that the levels let expect before it, in the order of these."""
+    """Take a span's surprises into the open series of ``state`` and say what is worth saying."""
     span = ctx.start // SPAN_NS
-    _history(state, counted, usual[0] * began.common, span)
+    _history(state, counted, began.usual, span)
     _claims(state, ctx)
     told = Told()
     groups: list[tuple[bool, list[Alert]]] = []
     for stop, judged in ((False, began), (True, ended)):
-        found = _alerts(state, counted, usual[1] * ended.common, judged, stop, span, ctx)
+        found = _alerts(state, counted, ended.usual, judged, stop, span, ctx)
         told.alerts += found
         raised = sorted((a for a in found if a.alerted), key=lambda a: (-a.e, a.unit))
         sketches = [sketch(a.sources) for a in raised[:_MOST_GROUPED]]
@@ -79,6 +77,15 @@ def tell(
             (span - max(state.memory.reach, state.first)) / 144, counted.one_target, span - state.first,
         )  # fmt: skip
         _report(state, series, group, about, counted, span, ctx, told)
+    if told.left_out:
+        # Said in the finding of the most surprising one; what is left out is told when it is surprising again.
+        first = told.findings[0]
+        told.findings[0] = replace(
+            first,
+            statement=f"{first.statement} {told.left_out:,} more events of these ten minutes are left out: at most "
+            f"{_MOST_FINDINGS} are told at a time, all are in the table of alerts.",
+            attributes={**first.attributes, "findings_left_out": told.left_out},
+        )
     return told
 
 
@@ -122,15 +129,18 @@ def _alerts(
 ) -> list[Alert]:
     rows = np.flatnonzero((judged.e >= _FLOOR) | judged.alerted)
     rows = rows[np.lexsort((judged.unit[rows], -judged.e[rows]))][:_MOST_ROWS]
-    weights = STOP_WEIGHTS if stop else WEIGHTS
     found = []
     for i in rows.tolist():
         unit = int(judged.unit[i])
-        scale = int(np.argmax(weights * e_value(judged.tails[i], SHARP * weights / judged.bar.threshold)))
-        length = SPANS[max(scale - 1, 0)]
-        begin = span // length * length
+        scale = int(
+            np.argmax(
+                judged.weights * e_value(judged.tails[i], SHARP * judged.weights / judged.bar.threshold)
+            )
+        )
+        begin = judged.begins[scale]
+        length = span + 1 - begin
         if stop:
-            sources = state.memory.silent(unit, max(begin - max(length, SPANS[HOUR]), 0), begin)
+            sources = state.memory.silent(unit, max(begin - max(length, 6), 0), begin)
             begins = begin * SPAN_NS
         else:
             sources = state.memory.since(unit, begin)
@@ -140,14 +150,17 @@ def _alerts(
         count, mean = judged.count[i], judged.mean[i]
         if scale >= 2:
             count, mean = judged.total[i, scale - 2], judged.expected[i, scale - 2]
+        elif scale == 0 and stop:
+            count, mean = judged.total[i, 3], judged.expected[i, 3]
         elif scale == 0:
             at = int(np.searchsorted(counted.unit, unit))
             count, mean = counted.minutes[at].max(), mean / 10
         wide = len(np.unique(sources >> 16)) >= _LEAST_16
         found.append(
             Alert(
-                unit, stop, int(count), float(mean), scale, float(judged.e[i]), float(judged.tails[i, scale]), begins,
-                sources, bool(judged.alerted[i]) and wide, _usual_packets(state, counted, active, unit),
+                unit, stop, int(count), float(mean), judged.names[scale], float(judged.e[i]),
+                float(judged.tails[i, scale]), begins, sources, bool(judged.alerted[i]) and wide,
+                _usual_packets(state, counted, active, unit),
             )
         )  # fmt: skip
     return found
@@ -216,6 +229,7 @@ def _report(
     if not (new or grown or partners > series.told or span - series.reported >= _AGAIN):
         return
     if len(told.findings) >= _MOST_FINDINGS:
+        told.left_out += 1
         return
     series.revision += 1
     series.reported, series.reported_sources, series.told = span, len(sources), partners

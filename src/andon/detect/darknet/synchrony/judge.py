@@ -1,12 +1,14 @@
 """One span against the baselines: which ports have more new networks than they should, which lost active ones.
 
-The null hypothesis is composite: the level of the last hours, that of the last days and what came at this hour the day
-before are all "nothing happened". A count must be surprising against the one that explains it best.
+In a capture's first day ports are held against their levels (``baseline``), afterwards against their reference
+(``reference``, ``stretches``), while the levels go on learning: they say what is usual in the words of a finding. In
+the first day the null hypothesis is composite: the level of the last hours and that of the last days are both "nothing
+happened", and a count must be surprising against the one that explains it best.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,7 +19,6 @@ from andon.detect.darknet.synchrony.baseline import (
     HOUR,
     LONGER,
     MID,
-    QUARTER,
     SLOW,
     SPAN,
     SPANS,
@@ -38,13 +39,13 @@ NORMAL = (0.5, 2.0)  # common factor within which stops are judged
 _HELD = 4.0  # standard deviations above the mean that a level learns from at most
 _SHIFT = 0.05  # relative variance of a port's share per squared logarithm of the common factor
 _MINUTE_PHI = 0.05
-_RECUR = 1.5
 _LARGE, _SEVERAL = 5.0, 5  # networks expected of a large port; ports that can speak for all large ones
 _HISTORY = (0.9, 3.0, 8.0, 36.0)  # exposure behind a level before its scale is judged
 _FIRST = 0.25  # weight of the first span, in which every source is new
 _LEARNT = 12  # spans after which overdispersion is learned
 _NOVEL = 18  # spans in which what is new wanes by itself
-_RECOUNTED = 1e-4  # tail probability below which the networks of an hour or day are counted as a set
+_PHI_USUAL = 0.05  # squared relative standard deviation beyond which a level no longer follows its port
+RECOUNTED = 1e-4  # tail probability below which the networks of an hour or day are counted as a set
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ class Judged:
     alerted: np.ndarray  # bool
     bar: surprise.Bar
     common: float  # common factor
+    begins: tuple[int, ...] = ()  # span in which the stretch of each scale begins
+    names: tuple[str, ...] = ()  # of the scales
+    weights: np.ndarray = field(default_factory=lambda: surprise.WEIGHTS)  # of the scales
+    usual: np.ndarray = field(
+        default_factory=lambda: np.zeros(0)
+    )  # of ten minutes, in the order of the levels
 
 
 def _shape(level: np.ndarray, phi: np.ndarray, more: float) -> np.ndarray:
@@ -76,6 +83,8 @@ def _common(levels: Levels, count: np.ndarray, higher: bool) -> tuple[float, flo
     # The prior is left out: it would shrink all levels, and all factors would make up for it.
     mean = levels.level[:, FAST] / levels.rate[FAST]
     value, spread = common_factor(levels.unit, count, mean)
+    if not np.isfinite(value):
+        return value, 1.0
     large = mean >= _LARGE
     if large.sum() < _SEVERAL:
         return value, spread
@@ -92,23 +101,19 @@ def align(levels: Levels, unit: np.ndarray, values: np.ndarray) -> np.ndarray:
     return out
 
 
-def advance(levels: Levels, before: int | None, span: int, calm: np.ndarray, sudden: bool) -> None:
+def advance(levels: Levels, before: int | None, span: int, calm: np.ndarray, learning: bool) -> None:
     """Let hours and days begin and end as ``span`` (number of the ten minutes) begins; ``before`` was the last one.
-    Overdispersion is learned of ``calm`` units only. ``sudden``: levels of the last hours are what counts."""
+    Overdispersion is learned of ``calm`` units only, and only while the levels are what ports are held against."""
     ended = [scale for scale in LONGER if before is None or before // SPANS[scale] != span // SPANS[scale]]
-    for scale in ended:
+    for scale in ended if learning else ():
         # A level that was itself hardly known when the hour began says nothing about its ports.
         if levels.began_rate[scale - 1] >= _HISTORY[scale] and levels.exposure[scale - 1] > 0:
             count, mean, _ = levels.so_far(scale)
             levels.learn(scale, count, mean, calm)
     if before is not None and HOUR in ended:
-        levels.end_hour(before // 6 % 24)
         levels.regauge()
     for scale in ended:
-        if scale == DAY or (scale == QUARTER and levels.seasoned and not sudden):
-            levels.begin(scale, SLOW)
-        else:
-            levels.begin(scale, MID if levels.seasoned and not sudden else FAST)
+        levels.begin(scale, SLOW if scale == DAY else FAST)
 
 
 def starts(
@@ -119,9 +124,10 @@ def starts(
     budget: float,
     held_back: np.ndarray,
     memory: Memory,
-) -> Judged:
-    """Judge new networks and let ``levels`` learn them. ``age``: spans since the first; ``held_back``: units whose
-    activity is known to be extraordinary at present, of which the level learns little."""
+    judged: bool,
+) -> Judged | None:
+    """Let ``levels`` learn new networks, and judge them before if ``judged``. ``age``: spans since the first;
+    ``held_back``: units whose activity is known to be extraordinary at present, of which the level learns little."""
     count = align(levels, counted.unit, counted.new)
     minute = align(levels, counted.unit, counted.minutes.max(axis=1, initial=0))
     history = float(levels.rate[FAST])
@@ -132,16 +138,20 @@ def starts(
     if not np.isfinite(common) or (young and common < 1):
         common = 1.0
     spread += _SHIFT * np.log(max(common, 0.02)) ** 2
-    # With a day behind it the hour's rhythm is known; before, the level has to follow it.
+    # The rhythm of the day is not known yet: the level has to follow it.
     mean, shape = levels.of(MID)
-    if not levels.seasoned:
-        for other in (FAST, SLOW):
-            level, of_level = levels.of(other)
-            higher = level > mean
-            mean, shape = np.where(higher, level, mean), np.where(higher, of_level, shape)
+    for other in (FAST, SLOW) if judged else ():
+        level, of_level = levels.of(other)
+        higher = level > mean
+        mean, shape = np.where(higher, level, mean), np.where(higher, of_level, shape)
     mean = mean * common
+    exposure, weight = (1.0 if young else common), (_FIRST if history == 0 else 1.0)
+    if not judged:
+        deviation = np.sqrt(mean + (_PHI_USUAL + 1 / shape) * mean**2)
+        most = np.where(held_back, mean + deviation, mean + _HELD * deviation + 3)
+        levels.take(count, np.minimum(count, most) * weight, exposure * weight)
+        return None
     phi = levels.phi(SPAN, mean)
-    mean, shape = _same_hour(levels, mean, shape, span, common)
     tails = np.ones((len(count), 5))
     full = _shape(shape, phi, spread)
     if history >= _HISTORY[SPAN]:
@@ -157,10 +167,8 @@ def starts(
     unseen = float(surprise.reachable(LEAST_NEW[1], np.array([A / (history + B) * common]), np.array([A]))[0])
     deviation = np.sqrt(mean + (1 / full) * mean**2)
     most = np.where(held_back, mean + deviation, mean + _HELD * deviation + 3)
-    weight = _FIRST if history == 0 else 1.0
     if age >= _LEARNT:
         levels.learn(SPAN, count, mean, ~held_back)
-    exposure = 1.0 if young else common
     levels.take(count, np.minimum(count, most if history > 0 else np.inf) * weight, exposure * weight)
     totals, expected = np.zeros((len(count), 3)), np.zeros((len(count), 3))
     for scale in LONGER:
@@ -168,8 +176,6 @@ def starts(
         totals[:, scale - 1], expected[:, scale - 1] = total, due
         if levels.began_rate[scale - 1] < _HISTORY[scale]:
             continue
-        if scale < DAY:
-            due = np.maximum(due, _day_before(levels, span, scale))
         over = _shape(level, levels.phi(scale, due), 0.0)
         least = LEAST_NEW[scale + 1]
         reachable[:, scale + 1] = surprise.reachable(least, due, over)
@@ -178,7 +184,10 @@ def starts(
         tails[:, scale + 1], totals[:, scale - 1] = _more(levels, scale, total, due, over, span, memory)
     number = UNITS - len(levels.unit)
     held_to = surprise.bar(reachable, (unseen, number), budget)
-    return _judged(levels, count, mean, tails, totals, expected, held_to, common, surprise.WEIGHTS)
+    begins = (span, span, *(span // SPANS[scale] * SPANS[scale] for scale in LONGER))
+    return conclude(
+        levels, count, mean, tails, totals, expected, held_to, common, surprise.WEIGHTS, begins, surprise.SCALE_NAMES
+    )  # fmt: skip
 
 
 def _more(
@@ -196,7 +205,7 @@ def _more(
     least = LEAST_NEW[scale + 1]
     rows = np.flatnonzero((total >= least) & (total > due))
     tails[rows] = surprise.at_least(total[rows], due[rows], over[rows])
-    rows = rows[tails[rows] < _RECOUNTED]
+    rows = rows[tails[rows] < RECOUNTED]
     some = memory.of_units(levels.unit[rows])
     begin = span // SPANS[scale] * SPANS[scale]
     for i in rows.tolist():
@@ -204,16 +213,6 @@ def _more(
         enough = totals[i] >= least
         tails[i] = surprise.at_least(totals[i : i + 1], due[i : i + 1], over[i : i + 1])[0] if enough else 1.0
     return tails, totals
-
-
-def _day_before(levels: Levels, span: int, scale: int) -> np.ndarray:
-    """What came the day before in the hours of the hour or quarter so far."""
-    begin = span // SPANS[scale] * SPANS[scale]
-    hours = np.arange(begin // 6, span // 6 + 1) % 24
-    if not levels.profiled[hours].all():
-        return np.zeros(len(levels.unit))
-    found: np.ndarray = levels.profile[:, hours].mean(axis=1) * levels.exposure[scale - 1]
-    return found
 
 
 def stops(
@@ -224,9 +223,10 @@ def stops(
     budget: float,
     held_back: np.ndarray,
     memory: Memory,
-) -> Judged:
-    """Judge active networks and let ``levels`` learn them, but not overdispersion where activity is extraordinary
-    (``held_back``); ``age`` as for ``starts``.
+    judged: bool,
+) -> Judged | None:
+    """Let ``levels`` learn active networks, and judge them before if ``judged``; overdispersion is not learned where
+    activity is extraordinary (``held_back``); ``age`` as for ``starts``.
 
     A network that is active in every span counts six times in an hour. So an hour's or a day's candidates are judged
     again by distinct networks: those of as long a time before, and those of them that still came."""
@@ -238,11 +238,15 @@ def stops(
     if not known:
         common = 1.0
     spread += _SHIFT * np.log(max(common, 0.02)) ** 2
-    mean = level * common
+    weight = _FIRST if history == 0 else 1.0
+    exposure = (1.0 if age < _NOVEL else common) * weight
+    if not judged:
+        levels.take(count, count * weight, exposure)
+        return None
+    low = mean = level * common
     phi = levels.phi(SPAN, mean)
     if age >= _LEARNT:
         levels.learn(SPAN, count, mean, ~held_back)
-    low = np.maximum(mean - _ebb(levels, span) * common, 0.0)
     full = _shape(shape, phi, spread)
     normal = known and NORMAL[0] <= common <= NORMAL[1] and history >= _HISTORY[HOUR]
     tails, reachable = np.ones((len(count), 5)), np.zeros((len(count), 5))
@@ -250,8 +254,7 @@ def stops(
         rows = np.flatnonzero((low >= LEAST_LOST) & (count < LARGEST_SHARE_LEFT * low))
         tails[rows, 1] = surprise.at_most(count[rows], low[rows], full[rows])
         reachable[:, 1] = low >= LEAST_LOST
-    weight = _FIRST if history == 0 else 1.0
-    levels.take(count, count * weight, (1.0 if age < _NOVEL else common) * weight)
+    levels.take(count, count * weight, exposure)
     totals, expected = np.zeros((len(count), 3)), np.zeros((len(count), 3))
     for scale in LONGER:
         total, due, of_level = levels.so_far(scale)
@@ -259,15 +262,14 @@ def stops(
         ready = span % 6 >= 2 if scale == HOUR else span % 6 == 5
         if not normal or not ready or levels.began_rate[scale - 1] < 2 * _HISTORY[scale]:
             continue
-        if scale == HOUR:
-            due = np.maximum(due - _ebb(levels, span) * levels.exposure[0], 0.0)
-        elif scale == QUARTER and levels.seasoned:
-            due = np.minimum(due, _tide(levels, span) * due)
         over = _shape(of_level, levels.phi(scale, due), 0.0)
         reachable[:, scale + 1] = due >= LEAST_LOST
         tails[:, scale + 1] = _less(levels, scale, total, due, over, span, memory)
     held_to = surprise.bar(reachable, (0.0, 0), budget, STOP_WEIGHTS)
-    return _judged(levels, count, mean, tails, totals, expected, held_to, common, STOP_WEIGHTS)
+    begins = (span, span, *(span // SPANS[scale] * SPANS[scale] for scale in LONGER))
+    return conclude(
+        levels, count, mean, tails, totals, expected, held_to, common, STOP_WEIGHTS, begins, surprise.SCALE_NAMES
+    )  # fmt: skip
 
 
 def _less(
@@ -283,7 +285,7 @@ def _less(
     tails = np.ones(len(total))
     rows = np.flatnonzero((due >= LEAST_LOST) & (total < LARGEST_SHARE_LEFT * due))
     tails[rows] = surprise.at_most(total[rows], due[rows], over[rows])
-    rows = rows[tails[rows] < _RECOUNTED]
+    rows = rows[tails[rows] < RECOUNTED]
     some = memory.of_units(levels.unit[rows])
     length = SPANS[scale]
     begin = span // length * length
@@ -305,44 +307,7 @@ def settle(levels: Levels, units: np.ndarray) -> None:
     levels.began[at] = np.minimum(levels.began[at], now[:, None] * levels.began_rate)
 
 
-def _same_hour(
-    levels: Levels, mean: np.ndarray, shape: np.ndarray, span: int, common: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """The higher of the level and what came at this hour the day before (or much more an hour earlier or later)."""
-    hour = span // 6 % 24
-    if not levels.profiled[hour]:
-        return mean, shape
-    now = levels.profile[:, hour] * common
-    about = np.maximum(levels.profile[:, hour - 1], levels.profile[:, (hour + 1) % 24]) * common
-    now = np.where(about > _RECUR * np.maximum(mean, now), about, now)
-    higher = now > mean
-    return np.where(higher, now, mean), np.where(higher, np.minimum(shape, 6 * now + 0.5), shape)
-
-
-def _ebb(levels: Levels, span: int) -> np.ndarray:
-    """By how much a port fell at this hour the day before, in networks of a span at exposure 1."""
-    hour = span // 6 % 24
-    around = [(hour + k) % 24 for k in (0, 1)]
-    before = [(hour - k) % 24 for k in (1, 2, 3)]
-    if not all(levels.profiled[h] for h in (*around, *before)):
-        return np.zeros(len(levels.unit))
-    now, then = levels.profile[:, around].mean(axis=1), levels.profile[:, before].mean(axis=1)
-    error = np.sqrt(now / (6 * len(around)) + then / (6 * len(before)))
-    fall: np.ndarray = np.maximum(then - now - error, 0.0)
-    return fall
-
-
-def _tide(levels: Levels, span: int) -> np.ndarray:
-    """What came in this quarter the day before, as a share of what came in the hours before it, at most 1."""
-    begin = span // SPANS[QUARTER] * 6
-    hours = np.arange(begin, span // 6 + 1) % 24
-    before = (begin - np.arange(1, 4)) % 24
-    now, then = levels.profile[:, hours].mean(axis=1), levels.profile[:, before].mean(axis=1)
-    share: np.ndarray = np.minimum((now + 0.5) / (then + 0.5), 1.0)
-    return share
-
-
-def _judged(
+def conclude(
     levels: Levels,
     count: np.ndarray,
     mean: np.ndarray,
@@ -352,7 +317,10 @@ def _judged(
     held_to: surprise.Bar,
     common: float,
     weights: np.ndarray,
+    begins: tuple[int, ...],
+    names: tuple[str, ...],
 ) -> Judged:
+    """Of what was looked at, the units worth a row, with their e-values."""
     rows = np.flatnonzero(tails.min(axis=1, initial=1.0) < 1e-3)
     e = surprise.combine(tails[rows], held_to.threshold, weights)
     return Judged(
@@ -366,4 +334,8 @@ def _judged(
         surprise.discoveries(e, held_to.threshold),
         held_to,
         common,
+        begins,
+        names,
+        weights,
+        mean,
     )

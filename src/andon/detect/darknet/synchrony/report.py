@@ -13,7 +13,6 @@ import pyarrow as pa
 from andon.detect.darknet.synchrony.carry import History
 from andon.detect.darknet.synchrony.kernel import PROTOCOLS, TCP_CODE, UDP_CODE
 from andon.detect.darknet.synchrony.series import PARTNERS, Series
-from andon.detect.darknet.synchrony.surprise import SCALE_NAMES
 from andon.records.contract import Context
 from andon.records.coordination import ACTIVITY, ALERTS, START, STOP
 from andon.records.finding import Check, Entity, Evidence, Finding, series_of, timestamp
@@ -26,11 +25,13 @@ _MOST_CHECKED = 8  # ports of a finding that get a check
 _MOST_ENTITIES = 20_000
 _LARGEST_LOG = 30.0
 _WINDOWS: Final = {
+    "regulars": "in this hour that had come for hours before",
     "1min": "within one minute",
     "10min": "within ten minutes",
     "1h": "in the hour so far",
-    "6h": "in the quarter of the day so far",
-    "1d": "in the day so far",
+    "2h": "in the hour so far and the one before",
+    "6h": "in the last six hours",
+    "1d": "in the last day",
 }
 
 
@@ -42,7 +43,7 @@ class Alert:
     stop: bool
     count: int  # networks of the scale that surprises most
     mean: float  # expected of it
-    scale: int
+    scale: str  # name of the scale, see ``_WINDOWS``
     e: float
     p: float
     begins: int  # ns
@@ -191,7 +192,7 @@ def finding(
                     "sources": len(a.sources),
                     "lost_sources" if series.stop else "new_sources": a.count,
                     "expected_sources" if series.stop else "expected_new_sources": round(a.mean, 3),
-                    "scale": SCALE_NAMES[a.scale],
+                    "scale": a.scale,
                     "log10_e_value": round(log10(a.e), 2),
                 }
                 for a in sorted(alerts, key=lambda a: a.unit)
@@ -226,7 +227,7 @@ def _statement(
     agreed: Mapping[str, str],
     about: About,
 ) -> str:
-    when = _WINDOWS[SCALE_NAMES[best.scale]]
+    when = _WINDOWS[best.scale]
     port = port_name(best.unit)
     if series.stop:
         text = (
@@ -262,7 +263,7 @@ def _evidence(series: Series, alerts: list[Alert], about: About) -> tuple[Eviden
         code, port = a.unit >> 16, a.unit & 0xFFFF
         words = (
             f"{port_name(a.unit)}: {a.count:,} {'active' if series.stop else 'new'} networks "
-            f"{_WINDOWS[SCALE_NAMES[a.scale]]}, {a.mean:,.2f} expected, tail probability {a.p:.2g}"
+            f"{_WINDOWS[a.scale]}, {a.mean:,.2f} expected, tail probability {a.p:.2g}"
         )
         if code == TCP_CODE:
             relation = f"tcp.dstport == {port} and tcp.flags & 0x3f == 2"

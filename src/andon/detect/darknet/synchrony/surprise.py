@@ -26,7 +26,7 @@ import numpy as np
 
 SCALE_NAMES: Final = ("1min", "10min", "1h", "6h", "1d")
 WEIGHTS: Final = np.array([0.1, 0.35, 0.2, 0.15, 0.2])
-_LOOKS = np.array([1.0, 1.0, 1.0, 1 / 6, 1 / 6])  # how often a span each scale is judged
+LOOKS: Final = np.array([1.0, 1.0, 1.0, 1 / 6, 1 / 6])  # how often a span each scale is judged
 _LOW, _HIGH = 1e-30, 0.05
 _GRADED = 0.5 / np.log(_HIGH / _LOW)
 SHARP: Final = 0.5  # share of the calibrator that lies on [0, t]
@@ -98,23 +98,35 @@ class Bar:
 
 
 def bar(
-    attainable: np.ndarray, unseen: tuple[float, int], budget: float, weights: np.ndarray = WEIGHTS
+    attainable: np.ndarray,
+    unseen: tuple[float, int],
+    budget: float,
+    weights: np.ndarray = WEIGHTS,
+    looks: np.ndarray = LOOKS,
+    largest: float = LARGEST_LEVEL,
 ) -> Bar:
     """The smallest threshold that keeps to ``budget`` (mean false alerts a span).
 
     ``attainable`` (units, scales) is the probability that a unit's count is large enough to be looked at;
-    ``unseen`` the same for ten minutes of one unit of which nothing is kept, and how many of these there are."""
+    ``unseen`` the same for ten minutes of one unit of which nothing is kept, and how many of these there are;
+    ``looks``: how often a span each scale is judged anew; ``largest``: level of all scales together at most."""
     # Units that no threshold in question would limit add what they can to the mean, whatever the threshold.
     limited = attainable.max(axis=1, initial=0.0) > _NEGLIGIBLE
-    rest = float((attainable[~limited] * _LOOKS).sum())
+    rest = float((attainable[~limited] * looks).sum())
     attainable = attainable[limited]
-    lowest, highest = np.log(SHARP / LARGEST_LEVEL), np.log(SHARP / SMALLEST_LEVEL)
+    lowest, highest = np.log(SHARP / largest), np.log(SHARP / SMALLEST_LEVEL)
+
+    # min(attainable, level), summed over units: those below the level as they are, the others at the level.
+    columns = [np.sort(attainable[:, j][attainable[:, j] > 0.0]) for j in range(attainable.shape[1])]
+    below = [np.concatenate([[0.0], np.cumsum(column)]) for column in columns]
 
     def cost(threshold: float) -> float:
         levels = SHARP * weights / threshold
-        return float(
-            (np.minimum(attainable, levels) * _LOOKS).sum() + rest + unseen[1] * min(unseen[0], levels[1])
-        )
+        sums = 0.0
+        for j, level in enumerate(levels.tolist()):
+            k = int(np.searchsorted(columns[j], level))
+            sums += float(looks[j]) * (float(below[j][k]) + (len(columns[j]) - k) * level)
+        return sums + rest + unseen[1] * min(unseen[0], float(levels[1]))
 
     if cost(float(np.exp(lowest))) <= budget:
         threshold = float(np.exp(lowest))
