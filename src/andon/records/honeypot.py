@@ -25,6 +25,7 @@ PAYLOAD: Final = pa.struct(  # what was sent where the honeypot knows no protoco
         ("hex", pa.string()),
     ]
 )
+OUTCOME: Final = pa.struct([("step", pa.string()), ("detail", pa.string())])
 
 _FIELDS: list[pa.Field[Any]] = [
     pa.field("honeypot", pa.string(), nullable=False),  # "cowrie", "dionaea", ...
@@ -52,5 +53,8 @@ _FIELDS: list[pa.Field[Any]] = [
     pa.field("hashes", pa.list_(pa.string()), nullable=False),  # of files downloaded and uploaded
     pa.field("requests", pa.list_(REQUEST), nullable=False),
     pa.field("payloads", pa.list_(PAYLOAD), nullable=False),
+    # What came of it, where the honeypot itself says so (physical devices do): "scan", "login", "download", "delivery",
+    # "execution", "command-and-control"; a step is there as often as it was seen.
+    pa.field("outcomes", pa.list_(OUTCOME), nullable=False),
 ]
 SESSION: Final = pa.schema(_FIELDS)

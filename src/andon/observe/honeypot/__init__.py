@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from andon.observe.compressed import Broken, compression, decompressor
-from andon.observe.honeypot import cowrie, mapped
+from andon.observe.honeypot import cowrie, devices, mapped
 from andon.observe.honeypot.maps import MAPS, FieldMap
 from andon.observe.honeypot.text import AsJson, reading
 from andon.observe.jsonlines import Paths, Skipped, blocks
@@ -89,8 +89,8 @@ class _Log:
 
 
 def sessions(path: str | Path, skipped: Skipped) -> Iterator[pa.RecordBatch]:
-    """Sessions of a log file, plain or compressed; where the compression breaks, the log ends. Raises UnknownLog, and
-    OSError."""
+    """Sessions of a log file, plain or compressed, without the binaries that were sent in them; where the compression
+    breaks, the log ends. Raises UnknownLog, and OSError."""
     with Path(path).open("rb") as raw:
         log = _Log(raw, skipped)
         read = reading(log.head)
@@ -102,6 +102,8 @@ def sessions(path: str | Path, skipped: Skipped) -> Iterator[pa.RecordBatch]:
         chart = recognise(log.head)
         if chart is None:
             yield from cowrie.sessions(log, skipped)
+        elif chart.honeypot == devices.HONEYPOT:
+            yield from devices.sessions(log, Path(path), skipped)
         else:
             yield from mapped.sessions(log, chart, skipped)
 

@@ -6,7 +6,7 @@ honeypot numbers nothing). Within a key a new session begins at an event that op
 
 Events of sessions that are not over are held. If there are more than ``MOST_HELD`` of them, the sessions that have
 been silent longest are given out as they are and counted in ``cut``: a log that never closes anything cannot take all
-memory.
+memory. Binaries that were sent are cut out of what is given out (``scrub``).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from andon.observe.honeypot.scrub import scrubbed
 from andon.records.honeypot import SESSION
 
 MOST_HELD: Final = 1_000_000
@@ -104,7 +105,7 @@ class Fold:
         ranked = ranked[over[ranked]]
         place = np.full(count, -1, np.int64)
         place[ranked] = np.arange(len(ranked))
-        return self._table(events, place[of_event], start[ranked], end[ranked], closed[ranked])
+        return scrubbed(self._table(events, place[of_event], start[ranked], end[ranked], closed[ranked]))
 
     def _groups(self, events: Events) -> tuple[np.ndarray, np.ndarray]:
         """(order of the events by session, which of these begin one)."""

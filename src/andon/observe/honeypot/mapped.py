@@ -170,8 +170,18 @@ def _column(block: Block, path: str) -> pa.StringArray | None:
 def _columns(block: Block, paths: tuple[str, ...]) -> pa.StringArray | None:
     found = None
     for path in paths:
-        found = block.text(path) if found is None else pc.coalesce(found, block.text(path))
+        values = _repeated(block, path)
+        found = values if found is None else pc.coalesce(found, values)
     return found
+
+
+def _repeated(block: Block, path: str) -> pa.StringArray:
+    """Strings of a member that says the same again and again: each is made once."""
+    named, lengths = block.hashes(path), block.lengths(path).astype(np.uint64)
+    _, first, place = np.unique(named ^ (lengths * _GOLD), return_index=True, return_inverse=True)
+    if 2 * len(first) > len(block):
+        return block.text(path)
+    return block.text(path, first).take(pa.array(place))
 
 
 def _fact(name: str, values: pa.StringArray | None) -> dict[str, Part]:
@@ -248,7 +258,7 @@ def _commands(block: Block, chart: FieldMap, ts: np.ndarray) -> Part:
 
 def _requests(block: Block, chart: FieldMap) -> Part:
     if chart.access:
-        return _accesses(block.text(chart.access))
+        return _accesses(_repeated(block, chart.access))
     if not chart.uri:
         return Part(np.empty(0, np.int64), None)
     uri = block.text(chart.uri)
@@ -259,17 +269,20 @@ def _requests(block: Block, chart: FieldMap) -> Part:
 
 
 def _accesses(lines: pa.StringArray) -> Part:
-    """Requests from lines of an access log: ``"GET /path HTTP/1.1" 200 -``."""
+    """Requests from lines of an access log: ``"GET /path HTTP/1.1" 200 -``. Few lines differ: each is taken apart
+    once."""
+    coded = lines.dictionary_encode()
     parts = pc.extract_regex(
-        lines, r'^"?(?P<method>[A-Z]{3,12}) (?P<uri>.*?)(?: HTTP/[0-9.]+)?"? ?[0-9-]* ?-?$'
+        coded.dictionary, r'^"?(?P<method>[A-Z]{3,12}) (?P<uri>.*?)(?: HTTP/[0-9.]+)?"? ?[0-9-]* ?-?$'
     )
-    rows = np.flatnonzero(parts.is_valid().to_numpy(zero_copy_only=False))
-    chosen = parts.take(pa.array(rows))
-    method, uri = pc.struct_field(chosen, "method"), pc.struct_field(chosen, "uri")
-    return Part(
-        rows,
-        pa.StructArray.from_arrays([method, uri, pa.nulls(len(rows), pa.string())], fields=list(REQUEST)),
+    taken = pa.StructArray.from_arrays(
+        [pc.struct_field(parts, "method"), pc.struct_field(parts, "uri"), pa.nulls(len(parts), pa.string())],
+        fields=list(REQUEST),
     )
+    known = np.append(parts.is_valid().to_numpy(zero_copy_only=False), False)  # the last: no line
+    codes = pc.fill_null(coded.indices, len(parts)).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(known[codes])
+    return Part(rows, taken.take(pa.array(codes[rows])))
 
 
 def _payloads(block: Block, chart: FieldMap) -> Part:

@@ -134,7 +134,7 @@ MAPS: Final = (
     ),
     FieldMap(
         "ciscoasa", ("timestamp", "src_ip", "payload_printable"), ("timestamp",), "src_ip", dst_port="=8443",
-        protocol="=https", access="payload_printable", command=("payload_printable",),
+        protocol="=https", access="payload_printable",
     ),
     # Text logs as ``text`` turns them into members.
     FieldMap(
@@ -154,6 +154,10 @@ MAPS: Final = (
     FieldMap(
         "endlessh", ("endlessh", "host", "port"), ("timestamp",), "host", "port", dst_port="=22", protocol="=ssh",
         opens=("endlessh", "ACCEPT"), closes=("endlessh", "CLOSE"),
+    ),
+    FieldMap(  # read by ``devices``, which joins its files
+        "iot-devices", ("time", "device", "src_ip", "src_port", "token"), ("time",), "src_ip", "src_port",
+        dst_port="=23", sensor="device", protocol="=telnet", one_each=True,
     ),
     # As T-Pot's Logstash configuration names them; not seen in files.
     FieldMap(
