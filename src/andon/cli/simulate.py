@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from andon.cli.simulate_coordination import coordination
+from andon.cli.simulate_joint import joint
 from andon.cli.terminal import fail, note, progress
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def _group() -> None:
 
 
 app.command("coordination")(coordination)
+app.command("joint")(joint)
 
 
 @app.command("internet")

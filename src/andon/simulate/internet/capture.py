@@ -51,7 +51,7 @@ def simulate(
     spoofed = Spoofed()
     capture = out / "capture.pcap"
     with capture.open("wb", buffering=0) as file:
-        count, written = _write(population, file, progress, spoofed)
+        count, written = write_population(population, file, progress, spoofed)
     truth = truth_table(population, planned, spoofed)
     result = SimulationResult(
         capture,
@@ -69,13 +69,17 @@ def simulate(
 def write_to(config: InternetConfig, file: IO[bytes], progress: Callable[[int], None] | None = None) -> int:
     """Write the capture of ``simulate(config)`` to a file that is open already, such as a pipe, as it is made; gives
     the number of packets. Nothing is kept of it: no truth, and memory as for ``simulate``. Raises OSError."""
-    return _write(populate(config), file, progress, None)[0]
+    return write_population(populate(config), file, progress)[0]
 
 
-def _write(
-    population: Population, file: IO[bytes], progress: Callable[[int], None] | None, spoofed: Spoofed | None
+def write_population(
+    population: Population,
+    file: IO[bytes],
+    progress: Callable[[int], None] | None = None,
+    spoofed: Spoofed | None = None,
 ) -> tuple[int, int]:
-    """(packets, bytes) written; made-up sources are counted in ``spoofed`` if it is given."""
+    """Play a population into an open file: (packets, bytes) written; made-up sources are counted in ``spoofed`` if
+    it is given."""
     slices = iter(Stream(population))
     if spoofed is not None:
         slices = _noted(population, slices, spoofed)
