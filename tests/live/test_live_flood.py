@@ -33,7 +33,7 @@ def test_a_flood_of_forged_senders_is_bounded(flood: ModuleType, tmp_path: Path)
     found = flood.flood(line, (200_000, 400_000, 600_000), rate, 0.5, site, told=False)
     line.end()
     # The caps of open summaries are not all reached yet; with five million sources they are (the benchmark): 900 MB.
-    assert found[-1]["peak"] - before < 1400, found
+    assert found[-1]["peak"] - before < 1600, found
     assert all(part["checkpoint"] < 400 for part in found), found
     assert found[2]["sources"] == 600_000
     assert found[-1]["checkpoint"] < found[2]["checkpoint"] / 2, "what is concluded is let go"

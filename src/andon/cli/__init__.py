@@ -13,6 +13,7 @@ import typer
 
 from andon.cli import (
     analyze,
+    assets,
     count,
     demo,
     doctor,
@@ -21,6 +22,7 @@ from andon.cli import (
     history,
     match,
     query,
+    reports,
     run,
     simulate,
     translate,
@@ -37,11 +39,13 @@ app = typer.Typer(
 )
 app.command("demo")(demo.command)
 app.command("analyze")(analyze.command)
+app.command("assets")(assets.command)
 app.command("count")(count.command)
 app.command("match")(match.command)
 app.command("translate")(translate.command)
 app.command("doctor")(doctor.command)
 app.command("query")(query.command)
+app.command("reports")(reports.command)
 app.command("run")(run.run_command)
 app.command("check-config")(run.check_command)
 app.command("status")(run.status_command)

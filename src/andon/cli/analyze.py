@@ -1,4 +1,4 @@
-"""``andon analyze``: every engine over capture files."""
+"""``andon analyze``: every engine over files of packets and other records."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from andon.cli.terminal import Format, fail, note, progress
+from andon.cli.terminal import Format, fail, note, progress, unreadable
 
 if TYPE_CHECKING:
     from andon.records.contract import Site
     from andon.run.batch import Analysis
+    from andon.run.inputs import Inputs
+    from andon.run.mask import Mask
 
 
 def command(
-    files: list[str] = typer.Argument(..., metavar="FILE...", help="Captures; - for standard input."),
+    files: list[str] = typer.Argument(
+        ...,
+        metavar="FILE...",
+        help="Captures, honeypot logs, tables of darknet sources, reports, asset lists; - for standard input.",
+    ),
     telescope: str = typer.Option(
         "", "--telescope", help="Dark prefixes, comma separated; inferred from the traffic if not given."
     ),
@@ -34,6 +40,14 @@ def command(
     ),
     geo: Path | None = typer.Option(
         None, "--geo", help="Country and AS: an .mmdb file, or CSV CIDR,CC,ASN,NAME."
+    ),
+    assets: list[str] = typer.Option(
+        [], "--assets", help="An asset list: CSV, nmap, Shodan, Censys, runZero, OCSF, leases. Repeatable."
+    ),
+    owner: str = typer.Option(
+        "",
+        "--assets-owner",
+        help="Whose the listed systems are, whatever the lists say: name of an organisation.",
     ),
     rdns: Path | None = typer.Option(
         None, "--rdns", help="Reverse names: CSV ADDRESS,NAME. Nothing is looked up."
@@ -69,6 +83,7 @@ def command(
     from andon.records.contract import Site
     from andon.run.batch import analyze
     from andon.run.engines import EngineError, known_settings, load_engines
+    from andon.run.inputs import Inputs, with_assets
     from andon.run.spool import spooled
 
     _usable(files, out)
@@ -76,17 +91,20 @@ def command(
     if hash_key:
         site = replace(site, hash_key=hash_key)
     try:
-        engines = load_engines(site, engine or None, also)
-        _known_settings(site, known_settings(site))
         with spooled(files) as paths, progress("analyze") as report:
-            result = analyze(paths, site, engines, report)
+            inputs = Inputs.of(paths)
+            _lists(inputs, assets)
+            site = with_assets(site, inputs, owner)
+            engines = load_engines(site, engine or None, also)
+            _known_settings(site, known_settings(site))
+            result = analyze(inputs, site, engines, report)
             for item in result.files:
                 if item.error is not None:
-                    note(f"andon: {item.path}: {item.error}")
+                    note(unreadable(item.path, item.error))
             if result.readable:
                 _answer(result, site, mask, format, top)
                 if out is not None:
-                    _write(result, out, site, mask, paths if packets else None, plots)
+                    _write(result, out, site, mask, packets, plots)
     except (EngineError, ValueError) as error:
         fail(str(error), 2)
     except OSError as error:
@@ -125,20 +143,49 @@ def _answer(result: Analysis, site: Site, mask: bool, format: Format, top: int) 
     show(result, findings, masked=mask, given=site.telescope, top=top)
 
 
-def _write(result: Analysis, out: Path, site: Site, mask: bool, paths: list[str] | None, plots: str) -> None:
+def _lists(inputs: Inputs, paths: list[str]) -> None:
+    """Put the files of ``--assets`` among the asset lists."""
+    from andon.run.inputs import Inputs
+
+    given = Inputs.of(paths)
+    for report in given.reports:
+        if not any(report is mine for _, mine in given.assets):
+            fail(f"--assets {report.path}: not an asset list (or it cannot be read)", 2)
+    inputs.assets += given.assets
+    inputs.reports += given.reports
+
+
+def _write(result: Analysis, out: Path, site: Site, mask: bool, packets: bool, plots: str) -> None:
+    from andon.run.inputs import readable
     from andon.run.mask import Mask, telescope_networks
     from andon.run.results import write_activity_plots, write_packets_of, write_results
 
     cover = Mask(telescope_networks(result.tables, site.telescope)) if mask else None
     write_results(result, out, cover)
-    if paths is not None:
-        readable = [item.path for item in result.files if item.error is None]
-        rows = write_packets_of(readable, site.telescope, out / "packets.parquet")
+    known = _write_profiles(result, out, cover)
+    if known:
+        note(f"{known} profiles of malware in {out / 'profiles'} and {out / 'profiles.stix.json'}")
+    if packets:
+        rows = write_packets_of(readable(result.files), site.telescope, out / "packets.parquet")
         note(f"{rows:,} packets in {out / 'packets.parquet'}")
     if plots:
         made, more = write_activity_plots(result, out, plots, cover)
         note(f"{made} plots in {out / 'plots'}" + (f"; {more} less surprising ones left out" if more else ""))
     note(f"results in {out}")
+
+
+def _write_profiles(result: Analysis, out: Path, cover: Mask | None) -> int:
+    from andon.share.profile import write_profiles
+
+    tables = {name: kept for name, kept in result.tables.items() if name.startswith("intel.profile:")}
+    findings = [finding for finding in result.findings if finding.kind == "malware-profile"]
+    if cover is not None:
+        tables = {
+            name: [shown for table in kept if (shown := cover.table(name, table)) is not None]
+            for name, kept in tables.items()
+        }
+        findings = [cover.finding(finding) for finding in findings]
+    return write_profiles(tables, out, [finding.to_dict() for finding in findings])
 
 
 def _site(

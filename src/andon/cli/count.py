@@ -1,4 +1,4 @@
-"""``andon count``: packets, protocols, flags and unique addresses of captures."""
+"""``andon count``: packets, protocols, flags and unique addresses of captures; what files of other records hold."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import json
 
 import typer
 
-from andon.cli.terminal import Format, console, fail, note
+from andon.cli.terminal import Format, console, fail, note, safe, unreadable
 
 
 def command(
     files: list[str] = typer.Argument(
-        ..., metavar="FILE...", help="Captures, honeypot logs; - for standard input (captures)."
+        ...,
+        metavar="FILE...",
+        help="Captures, honeypot logs, tables of darknet sources, reports, asset lists; - for a capture on stdin.",
     ),
     format: Format = typer.Option(Format.table, "--format", help="table, or json: one object a line."),
 ) -> None:
-    """Count packets of captures, as tshark would, and sessions of honeypot logs.
+    """Count packets of captures, as tshark would, and the records of other files.
 
-    Reads pcap and pcapng, and the logs of Cowrie, Dionaea, Heralding and some twenty other honeypots, plain or .gz,
-    .zst, .lz4; says what was skipped and why.
+    Reads pcap and pcapng, the logs of Cowrie, Dionaea, Heralding and some twenty other honeypots, tables of darknet
+    sources, reports and asset lists, plain or .gz, .zst, .lz4; says what was skipped and why.
 
     Example: andon count capture.pcap.gz --format json
     """
@@ -31,7 +33,7 @@ def command(
         try:
             result = count(sys.stdin.buffer) if name == "-" else _count(name)
         except (OSError, ValueError) as error:
-            note(f"andon: {name}: {error}")
+            note(unreadable(name, str(error)))
             continue
         read += 1
         if format is Format.json:
@@ -43,32 +45,26 @@ def command(
 
 
 def _count(name: str) -> dict[str, object]:
-    """A capture's counts, or a honeypot log's if it is one. Raises OSError, and ValueError for neither."""
+    """What a file holds. Raises OSError, and ValueError for a file that no sensor knows."""
     from andon.observe.count import count
-    from andon.observe.sources import NotACapture
+    from andon.observe.sensors import sniff
+    from andon.observe.sensors.totals import totals
 
-    try:
-        return count(name)
-    except NotACapture as error:
-        from andon.observe.honeypot import UnknownLog
-        from andon.observe.honeypot.count import count as count_log
-
-        try:
-            return count_log(name)
-        except UnknownLog:
-            raise error from None
+    sensor = sniff(name)
+    return count(name) if sensor is None else totals(sensor, name)
 
 
 def _show(name: str, result: dict[str, object]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=name, title_justify="left", show_header=False, box=None, pad_edge=False)
+    table = Table(title=Text(safe(name)), title_justify="left", show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold")
     table.add_column(justify="right", overflow="fold")
     for key, value in result.items():
-        if key == "skipped" and isinstance(value, dict):
-            for reason, packets in value.items():
-                table.add_row(f"skipped: {reason}", f"{packets:,}")
+        if isinstance(value, dict):
+            for part, number in value.items():
+                table.add_row(Text(f"{key}: {safe(str(part))}"), f"{number:,}")
         else:
-            table.add_row(key, f"{value:,}" if isinstance(value, int) else str(value))
+            table.add_row(key, Text(f"{value:,}" if isinstance(value, int) else safe(str(value))))
     console().print(table)

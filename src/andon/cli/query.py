@@ -102,6 +102,8 @@ def _value(cell: Any) -> Any:
 
 
 def _lines(answer: pa.RecordBatchReader, format: str) -> None:
+    from andon.records.neutral import plain_json
+
     names = answer.schema.names
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if format == "csv":
@@ -111,7 +113,7 @@ def _lines(answer: pa.RecordBatchReader, format: str) -> None:
             if format == "csv":
                 writer.writerow(row)
             else:
-                print(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False))
+                print(plain_json(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False)))
 
 
 def _table(answer: pa.RecordBatchReader, limit: int) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from andon.cli.fingerprints import coverage_lines
 from andon.cli.terminal import console, safe
 from andon.records.finding import Check, Finding, timestamp
+from andon.records.kinds import PACKET
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 _COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "informational": "dim"}
 
 
+_NOUNS = {
+    "honeypot-session": "honeypot sessions",
+    "darknet-source": "darknet sources",
+    "report": "reports",
+    "asset": "assets",
+}
 _LONG = 200  # characters of a query that are shown
 # What a person asks first: how much, who with which tool, for what, who suffers.
 _ORDER = (
@@ -58,7 +65,16 @@ def show(
 
 
 def _inputs(screen: Console, result: Analysis) -> None:
-    good = [item for item in result.files if item.error is None]
+    good = [item for item in result.files if item.error is None and item.kind == PACKET]
+    others = [item for item in result.files if item.error is None and item.kind != PACKET]
+    for kind in dict.fromkeys(item.kind for item in others):
+        same = [item for item in others if item.kind == kind]
+        records, files = sum(item.records for item in same), len(same)
+        lines = sum(sum(item.skipped.values()) for item in same)
+        text = f"{records:,} {safe(_NOUNS.get(kind, kind + ' records'))} in {files} file{'s' * (files != 1)}"
+        screen.print(text + (f"; {lines:,} lines or rows not read" if lines else ""))
+    if others and not good:
+        return
     packets = sum(item.packets for item in good)
     rows = sum(item.rows for item in good)
     text = f"{packets:,} packet{'s' * (packets != 1)} in {len(good)} file{'s' * (len(good) != 1)}"
@@ -122,7 +138,8 @@ def _check(check: Check) -> Text:
     chance = f"; {_few(check.by_chance)} by chance" if check.by_chance else ""
     counted = "?" if check.expected is None else f"{check.expected:,}"
     if check.tool != "tcpdump":
-        query = check.expression if len(check.expression) <= _LONG else check.expression[:_LONG] + " ..."
+        query = _asked(check.expression)
+        query = query if len(query) <= _LONG else query[:_LONG] + " ..."
         return Text(
             f"{check.tool}: {safe(query)} -> {counted}{chance} (whole with --format json)", style="dim"
         )
@@ -130,6 +147,12 @@ def _check(check: Check) -> Text:
     files = " ".join(f"-r {safe(name)}" for name in check.input) if len(check.input) == 1 else "-r FILE"
     text = f"{check.tool} -O --count {files} '{check.expression}' -> {counted} {noun}{chance}"
     return Text(text, style="dim")
+
+
+def _asked(sql: str) -> str:
+    """What a query over tables asks, without the places of the tables before it (``run.table_checks``)."""
+    _, found, asked = sql.partition(" SELECT * FROM (")
+    return asked.removesuffix(")") if found and sql.startswith("WITH ") else sql
 
 
 def _few(number: float) -> str:

@@ -13,6 +13,7 @@ from andon.cli.terminal import Format, fail, note
 if TYPE_CHECKING:
     from rich.live import Live
 
+    from andon.records.contract import Site
     from andon.run.live.config import Config
 
 _CONFIG = typer.Option(Path("andon.toml"), "--config", "-c", help="The configuration.")
@@ -81,7 +82,17 @@ def check_command(config: Path = typer.Argument(Path("andon.toml"), help="The co
         note(f"andon: {remark}")
     print(
         f"{config}: good. {len(settings.source)} source(s), {len(settings.organisation)} organisation(s), "
+        f"{_besides(settings, site)}"
         f"{len(settings.sink)} sink(s); engines: {', '.join(engine.name for engine in engines)}"
+    )
+
+
+def _besides(settings: Config, site: Site) -> str:
+    """What else it names, if it does."""
+    assets = 0 if site.assets is None else site.assets.num_rows
+    folders = len(settings.reports)
+    return (f"{folders} folder(s) of reports, " if folders else "") + (
+        f"{assets:,} assets, " if assets else ""
     )
 
 
@@ -94,8 +105,15 @@ def _not_here(settings: Config) -> list[str]:
     for one in settings.source:
         if one.kind == "folder" and one.path is not None and not one.path.is_dir():
             missing.append(f"source {one.name}: there is no folder {one.path} on this machine")
+        elif one.kind == "log" and one.path is not None and not one.path.parent.is_dir():
+            missing.append(f"source {one.name}: there is no folder {one.path.parent} on this machine")
         elif one.kind == "interface" and one.interface not in interfaces:
             missing.append(f"source {one.name}: there is no interface {one.interface} on this machine")
+    missing += [
+        f"reports {one.name}: there is no folder {one.path} on this machine"
+        for one in settings.reports
+        if not one.path.is_dir()
+    ]
     return missing
 
 
@@ -192,6 +210,8 @@ def _show(status: dict[str, Any]) -> None:
     print(f"engines   {status['backlog']:,} packets behind, lag {lag}, {status['findings']:,} findings")
     if status["shed"] or status["lost"]:
         print(f"left out  {status['shed']:,} shed, {status['lost']:,} lost")
+    for kind, rows in status.get("records", {}).items():
+        print(f"records   {kind}: {rows:,} received")
     for name, rows in status["sources"].items():
         print(f"source    {name}: {rows:,} packets")
     for name, (take, conclude) in status["engines"].items():

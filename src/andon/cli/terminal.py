@@ -27,14 +27,26 @@ class Format(StrEnum):
 
 
 def note(text: str) -> None:
-    """A line for the person, on stderr."""
-    print(text, file=sys.stderr)
+    """For the person, on stderr, whatever names of files and values are in it."""
+    print("\n".join(map(safe, text.split("\n"))), file=sys.stderr)
 
 
 def fail(text: str, code: int) -> NoReturn:
     """Say what is wrong and what to do, and stop with this exit code (1 nothing readable, 2 usage)."""
     note(f"andon: {text}")
     raise typer.Exit(code)
+
+
+def unreadable(name: str, error: str) -> str:
+    """What to say of a file that no reader takes, with what there is to do about it."""
+    if not error.startswith("not a capture"):
+        return f"andon: {name}: {error}"
+    if name == "-":
+        return f"andon: -: {error}; other records than packets are read from files"
+    return (
+        f"andon: {name}: {error}; nor is it a honeypot log, a table of darknet sources, a report (.txt, .md, HTML, "
+        "PDF, JSON) or an asset list with headings that are known (docs/assets.md)"
+    )
 
 
 def console() -> Console:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from andon.records.neutral import plain_json
+
 SCHEMA_NAME = "andon.finding/1"
 INLINE_ENTITIES = 100
 
@@ -204,4 +206,4 @@ class Finding:
         }
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
+        return plain_json(json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False))

@@ -8,22 +8,31 @@ are counted exactly. See ``records/contract.py`` for what engines may rely on.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from andon.records.contract import Site
+from andon.observe.sensors import ASSETS
+from andon.records.contract import Site, duration_ns
 from andon.records.finding import SEVERITIES, Evidence, Finding
+from andon.records.kinds import DARKNET_SOURCE, HONEYPOT_SESSION, PACKET, REPORT
 from andon.run.conclusions import Concluded, Conclusions, outcome_tables
 from andon.run.engines import AnyEngine, load_engines
-from andon.run.feed import Feed, FileReport, Telescope
+from andon.run.feed import LATENESS, Feed, FileReport, Telescope
+from andon.run.inputs import Inputs, readable, with_assets
 from andon.run.recount import recount
+from andon.run.shelf import Shelf
+from andon.run.table_checks import SpanParts
+from andon.run.windows import MAX_OPEN
 
 _DAY = 86_400_000_000_000
+_NOUNS = {PACKET: "packets", HONEYPOT_SESSION: "sessions", DARKNET_SOURCE: "darknet sources", REPORT: "reports",
+          ASSETS: "assets"}  # fmt: skip
 
 
 @dataclass
@@ -45,35 +54,48 @@ Progress = Callable[[str, int], None]
 
 
 def analyze(
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Path] | Inputs,
     site: Site | None = None,
     engines: Sequence[AnyEngine] | None = None,
     progress: Progress | None = None,
     threads: int | None = None,
 ) -> Analysis:
-    """Run engines over capture files.
+    """Run engines over files: captures, and whatever else a sensor recognises (``observe.sensors``).
 
+    Asset lists among them go into the site if the engines are not given; engines that are given were made for a site.
     ``progress(stage, rows)`` is called after each batch with ``"read"`` or ``"check"``. A file that cannot be
     read does not stop the others: see ``Analysis.files``. Raises ValueError for a bad telescope prefix and
     EngineError for engines that do not fit together.
     """
     site = site or Site()
+    inputs = paths if isinstance(paths, Inputs) else Inputs.of(paths)
+    if engines is None:
+        site = with_assets(site, inputs)
     engines = load_engines(site) if engines is None else list(engines)
     telescope = Telescope(site.telescope) if site.telescope else None
     result = Analysis()
 
+    spans: list[tuple[str, int]] = []  # of each finding
+    parts = SpanParts()
+
     def told(concluded: Concluded) -> None:
         result.findings += concluded.outcome.findings
-        for name, table in outcome_tables(concluded).items():
+        spans.extend([(concluded.span, concluded.start)] * len(concluded.outcome.findings))
+        tables = outcome_tables(concluded)
+        parts.add(concluded.span, concluded.start, tables)
+        for name, table in tables.items():
             result.tables.setdefault(name, []).append(table)
 
     conclusions = Conclusions(engines, told)
     columns = tuple(dict.fromkeys(name for engine in engines for name in engine.columns))
-    feed = Feed(paths, columns, telescope, cut=_DAY)
-    with ThreadPoolExecutor(threads or min(len(engines), os.cpu_count() or 1)) as pool:
+    feed = Feed(inputs.captures, columns, telescope, cut=_DAY)
+    with (
+        ThreadPoolExecutor(threads or min(len(engines), os.cpu_count() or 1)) as pool,
+        _shelved(inputs, engines, progress) as shelf,
+    ):
         waiting: list[Any] = []
         passed: int | None = None  # the watermark after the batches that are summarised
-        for _, batch, ts, watermark in feed:
+        for kind, batch, ts, watermark in together(feed, shelf):
             for task in waiting:
                 task.result()
             if passed is not None:
@@ -82,32 +104,76 @@ def analyze(
             waiting = [
                 pool.submit(windows.add, batch, ts)
                 for windows in conclusions.windows
-                if windows.engine.columns
+                if kind in windows.engine.reads
             ]
-            if progress is not None:
+            if progress is not None and kind == PACKET:
                 progress("read", batch.num_rows)
         for task in waiting:
             task.result()
     conclusions.until(None)
-    result.files = feed.reports
+    result.files = inputs.reports
     result.late = max((windows.late for windows in conclusions.windows), default=0)
     result.late += sum(report.astray for report in feed.reports)
-    readable = [report.path for report in feed.reports if report.error is None]
-    result.findings = recount(
-        result.findings, readable, telescope, (lambda rows: progress("check", rows)) if progress else None
-    )
-    result.findings += _damage(feed.reports, result.late)
+    counted = (lambda rows: progress("check", rows)) if progress else None
+    result.findings = recount(result.findings, readable(inputs.captures), telescope, counted)
+    result.findings = parts.count(result.findings, spans, result.tables)
+    result.findings += _damage(result.files, result.late)
     result.findings.sort(key=lambda f: (f.window, -SEVERITIES.index(f.severity), f.engine, -f.count))
     return result
+
+
+def _shelved(inputs: Inputs, engines: Sequence[AnyEngine], progress: Progress | None) -> Shelf:
+    """Every file of other records than packets, read and put in order."""
+    kinds = {kind for engine in engines for kind in engine.reads} - {PACKET}
+    # Of the shortest windows that read such records never too many are open at once.
+    tiles = [duration_ns(engine.window.tile) for engine in engines if kinds & set(engine.reads)]
+    shelf = Shelf(kinds, step=min(_DAY, MAX_OPEN // 4 * min(tiles, default=_DAY)))
+    for sensor, report in inputs.records:
+        for records in shelf.add(sensor, report):
+            if progress is not None:
+                progress("read", records)
+    return shelf
+
+
+def together(feed: Feed, shelf: Shelf) -> Iterator[tuple[str, pa.RecordBatch, np.ndarray, int]]:
+    """(kind, batch, times, watermark after it): packets and other records as one stream in the order of time.
+
+    The watermark is the least of both while both go on, that of one when the other has ended, and at the end of both
+    the one that came farther."""
+    packets, records = iter(feed), shelf.pieces()
+    record = next(records, None)
+    if record is None:
+        yield from ((PACKET, batch, ts, watermark) for _, batch, ts, watermark in packets)
+        return
+    packet = next(packets, None)
+    passed = -(1 << 63) if packet is None else int(packet[2].min()) - LATENESS
+    while packet is not None or record is not None:
+        if record is not None and (packet is None or record[2][0] <= packet[2].min()):
+            kind, batch, ts, start = record
+            record = next(records, None)
+            if packet is not None:
+                watermark = passed if start is None else min(passed, start)
+            else:
+                watermark = max(passed, int(ts[-1]) - LATENESS) if start is None else start
+            yield kind, batch, ts, watermark
+        elif packet is not None:
+            _, batch, ts, passed = packet
+            packet = next(packets, None)
+            yield PACKET, batch, ts, passed if record is None else min(passed, int(record[2][0]))
 
 
 def _damage(reports: Sequence[FileReport], late: int) -> list[Finding]:
     """Findings of the runner itself: damaged input, and rows that came too late."""
     findings = []
+    starts = [report.first for report in reports if report.first is not None]
+    ends = [report.last for report in reports if report.last is not None]
     for report in reports:
         if report.error is not None or not report.damage:
             continue
-        first, last = report.first or 0, report.last or 0
+        first, last = report.first, report.last
+        if first is None or last is None:  # nothing of it has a time: as long as the others
+            first, last = min(starts, default=0), max(ends, default=0)
+        what = _NOUNS.get(report.kind, report.kind + " records")
         findings.append(
             Finding(
                 engine="run.input",
@@ -115,7 +181,7 @@ def _damage(reports: Sequence[FileReport], late: int) -> list[Finding]:
                 kind="input-damage",
                 title=f"{Path(report.path).name} is damaged",
                 statement=f"{report.places:,} damaged place{'s' * (report.places != 1)} in {report.path}; "
-                f"{report.packets:,} packets "
+                f"{report.records:,} {what} "
                 f"were read all the same. First: {report.damage[0]}.",
                 confidence=1.0,
                 calibration="seen while reading",
@@ -123,14 +189,14 @@ def _damage(reports: Sequence[FileReport], late: int) -> list[Finding]:
                 subject=("file", report.path),
                 first_seen=first,
                 last_seen=last,
-                count=report.packets,
+                count=report.records,
                 evidence=tuple(Evidence(text) for text in report.damage[:5]),
                 attributes={"skipped": report.skipped, "places": report.places},
             )
         )
     if late:
-        starts = [report.first for report in reports if report.first is not None]
-        ends = [report.last for report in reports if report.last is not None]
+        starts = [one.first for one in reports if one.first is not None and one.kind == PACKET] or starts
+        ends = [one.last for one in reports if one.last is not None and one.kind == PACKET] or ends
         findings.append(
             Finding(
                 engine="run.input",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from andon.records.contract import Context, Outcome, duration_ns
+from andon.records.kinds import PACKET
 from andon.run.engines import AnyEngine
 from andon.run.windows import EngineWindows
 
 _Turn = tuple[int, int, int, str]  # watermark that closes it, start, end, span
+_Watermark = int | None | Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,15 @@ class Conclusions:
         self.newest: dict[str, pa.Table] = {}
         self._last_needed = {need for engine in engines for need in engine.needs if need.endswith("@last")}
 
-    def until(self, watermark: int | None) -> None:
-        """Conclude every span that the watermark (ns) has passed; None: the input has ended, conclude all."""
+    def until(self, watermark: _Watermark) -> None:
+        """Conclude every span that the watermark (ns) has passed, one for all engines or by engine (one that is not
+        there waits); None: the input has ended, conclude all."""
         # Keyed by the watermark that closes them: their order must not depend on how far it came in one step.
         closed: dict[_Turn, dict[str, Any]] = {}
         for windows in self.windows:
-            reached = self._reached(windows, watermark)
+            if isinstance(watermark, Mapping) and windows.engine.name not in watermark:
+                continue
+            reached = self._reached(windows.engine.name, watermark)
             windows.close_until(reached)
             for span, start, end, summary in windows.take_closed(reached):
                 turn = (end + self.lateness[windows.engine.name], start, end, span)
@@ -61,38 +66,44 @@ class Conclusions:
             self._conclude(turn[3], turn[1], turn[2], closed[turn], watermark is None)
         self._wake_up(watermark, None)
 
-    def _reached(self, windows: EngineWindows, watermark: int | None) -> int | None:
-        return None if watermark is None else watermark - self.lateness[windows.engine.name]
+    def _reached(self, name: str, watermark: _Watermark) -> int | None:
+        if watermark is None:
+            return None
+        return (watermark[name] if isinstance(watermark, Mapping) else watermark) - self.lateness[name]
 
-    def _wake_up(self, watermark: int | None, before: _Turn | None) -> None:
+    def _wake_up(self, watermark: _Watermark, before: _Turn | None) -> None:
         """Conclude the empty spans that engines asked to be woken in, as far as ``before``."""
         while (woken := self._next_wake(watermark)) is not None and (before is None or woken[0] < before):
             (_, start, end, span), name = woken
             self.wake.pop((name, span))
-            self._conclude(span, start, end, {name: None}, False, only=name)
+            self._conclude(span, start, end, {name: None}, False)
 
-    def _next_wake(self, watermark: int | None) -> tuple[_Turn, str] | None:
+    def _next_wake(self, watermark: _Watermark) -> tuple[_Turn, str] | None:
         """The earliest span that an engine asked to be woken in and that is over, and the engine."""
         if watermark is None or not self.wake:
             return None
         due = []
         for (name, span), at in self.wake.items():
+            if isinstance(watermark, Mapping) and name not in watermark:
+                continue
             length, lateness = duration_ns(span), self.lateness[name]
             start = max(at // length * length, self.last_end.get((name, span), at // length * length))
-            if start + length + lateness <= watermark:
+            reached = self._reached(name, watermark)
+            if reached is not None and start + length <= reached:
                 due.append(((start + length + lateness, start, start + length, span), name))
         return min(due, default=None)
 
-    def _conclude(
-        self, span: str, start: int, end: int, summaries: dict[str, Any], partial: bool, only: str = ""
-    ) -> None:
+    def _conclude(self, span: str, start: int, end: int, summaries: dict[str, Any], partial: bool) -> None:
         tables: dict[str, pa.Table] = {}
+        done: set[str] = set()
         for windows in self.windows:
             engine = windows.engine
-            if span not in windows.spans or not (engine.name in summaries or not (engine.columns or only)):
-                continue
             key = (engine.name, span)
             before = self.last_end.get(key)
+            follows = _follows(engine, done) and (before is None or before < end)
+            if span not in windows.spans or not (engine.name in summaries or follows):
+                continue
+            done.add(engine.name)
             needed = {name: tables[name] for name in engine.needs if name in tables}
             needed |= {name: self.newest[name] for name in engine.needs if name in self.newest}
             context: Context[Any] = Context(
@@ -121,6 +132,19 @@ class Conclusions:
         for name, table in tables.items():
             if f"{name}@last" in self._last_needed:
                 self.newest[f"{name}@last"] = table
+
+
+def _follows(engine: AnyEngine, done: Collection[str]) -> bool:
+    """Does it conclude, though it has read nothing of the span, because engines whose tables it needs have?
+
+    Engines of packets do not: where there were packets at all they have read some, and a span of which only other
+    records are known is none of theirs. One that reads nothing and needs nothing of the same span follows any other."""
+    if PACKET in engine.reads:
+        return False
+    needed = {need.split(":")[0] for need in engine.needs if not need.endswith("@last")}
+    if not needed:
+        return not engine.reads and bool(done)
+    return not needed.isdisjoint(done)
 
 
 def _lateness(engines: Sequence[AnyEngine]) -> dict[str, int]:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from andon.records.columns import column
 from andon.records.contract import Context, Outcome, duration_ns
+from andon.records.kinds import KINDS, PACKET, kind_of
 from andon.records.packet import COLUMNS
 from andon.run.engines import AnyEngine
 
@@ -31,17 +31,19 @@ def check_engine(
     tables: dict[str, pa.Table] | None = None,
     seed: int = 1,
 ) -> Outcome[Any]:
-    """Hold an engine to the contract on real or simulated batches of packets.
+    """Hold an engine to the contract on real or simulated batches of packets and of other kinds of record.
 
-    ``tables`` are what its ``needs`` would give. Checked: declared names; equal digests of summary, findings,
+    A batch of another kind than packets says so (``records.kinds.marked``); batches may come in any mixture, and those
+    of kinds that the engine does not read are left out, as a runner leaves them out. ``tables`` are what its ``needs``
+    would give. Checked: declared names; equal digests of summary, findings,
     tables and carry for the batches as they are, in many pieces in any order, as shards over threads merged in
     any order; ``merge`` with an empty summary; bytes and back; the size limit; that ``merge`` leaves its second
     argument and ``conclude`` its summary alone. Returns the outcome. Raises ContractBroken.
     """
     _declared(engine)
     rng = np.random.default_rng(seed)
-    # Without these an engine could pass by looking at what it did not declare.
-    batches = [batch.select(list(engine.columns)) for batch in batches] if engine.columns else []
+    # Without this an engine could pass by looking at what it did not declare.
+    batches = [_shown(engine, batch) for batch in batches if _kind(batch) in engine.reads]
     whole = _summarise(engine, batches)
     reference = _digest(whole)
     _same(reference, _digest(_summarise(engine, _pieces(batches, rng))), "many small batches in any order")
@@ -83,8 +85,36 @@ def _declared(engine: AnyEngine) -> None:
     for name in engine.columns:
         if name not in COLUMNS:
             raise ContractBroken(f"{engine.name}: unknown column {name!r}")
+    for name in engine.reads:
+        if name not in KINDS:
+            raise ContractBroken(f"{engine.name}: reads {name!r}; kinds of record are {', '.join(KINDS)}")
+    if bool(engine.columns) != (PACKET in engine.reads):
+        raise ContractBroken(f"{engine.name}: an engine that reads packets says which columns, no other does")
     if not engine.name or "." not in engine.name or engine.version < 1 or engine.limit <= 0:
         raise ContractBroken("name (FIELD.NAME), version (from 1) and limit (bytes) must be set")
+
+
+def _kind(batch: pa.RecordBatch) -> str:
+    """The kind of a batch. Raises ContractBroken for one that no runner would give."""
+    kind = kind_of(batch)
+    if kind not in KINDS:
+        raise ContractBroken(f"a batch of unknown kind {kind!r}; kinds of record are {', '.join(KINDS)}")
+    if kind != PACKET and not batch.schema.equals(KINDS[kind].schema):
+        raise ContractBroken(f"a batch of kind {kind} is not in its schema")
+    return kind
+
+
+def _shown(engine: AnyEngine, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """What the engine may see of a batch."""
+    return batch.select(list(engine.columns)) if kind_of(batch) == PACKET else batch
+
+
+def _times(batch: pa.RecordBatch) -> np.ndarray:
+    """int64 ns; empty where the engine does not look at times."""
+    name = KINDS[kind_of(batch)].time
+    if name not in batch.schema.names:
+        return np.empty(0, np.int64)
+    return np.asarray(batch.column(name).view(pa.int64()).to_numpy(zero_copy_only=False))
 
 
 def _pieces(batches: Sequence[pa.RecordBatch], rng: np.random.Generator) -> list[pa.RecordBatch]:
@@ -107,9 +137,7 @@ def _context(
 ) -> Context[Any]:
     span = engine.window.spans[-1]
     length = duration_ns(span)
-    first = min(
-        (int(column(b, "ts").min()) for b in batches if b.num_rows and "ts" in b.schema.names), default=0
-    )
+    first = min((int(ts.min()) for ts in map(_times, batches) if len(ts)), default=0)
     start = first // length * length
     return Context(span=span, start=start, end=start + length, partial=True, tables=tables)
 

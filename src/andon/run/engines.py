@@ -29,6 +29,11 @@ BUILT_IN = (
     "andon.detect.darknet.nmf",
     "andon.detect.darknet.ntd",
     "andon.detect.darknet.changefinder",
+    "andon.detect.darknet.sightings",
+    "andon.detect.intel.session",
+    "andon.detect.darknet.link",
+    "andon.detect.intel.profile",
+    "andon.detect.darknet.asset",
 )
 
 

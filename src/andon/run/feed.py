@@ -20,6 +20,7 @@ from numba import njit
 
 from andon.observe import read
 from andon.records.columns import column
+from andon.records.kinds import PACKET
 from andon.run.order import astray
 
 LATENESS = 60_000_000_000  # how far out of order a batch file may be: 60 s
@@ -32,7 +33,7 @@ IPV6_TELESCOPE = (
 
 @dataclass
 class FileReport:
-    """What came of reading one file."""
+    """What came of reading one file. ``records``: of its kind; for captures, packets."""
 
     path: str
     packets: int = 0
@@ -47,6 +48,8 @@ class FileReport:
     damage: list[str] = field(default_factory=list)
     places: int = 0  # damaged places; ``damage`` names the first thousand
     error: str | None = None
+    kind: str = PACKET
+    records: int = 0
 
 
 @njit(cache=True, nogil=True)
@@ -102,15 +105,20 @@ class Feed:
     stands, less the lateness. A file stands at the time of its last but seventh row, so that a few damaged
     timestamps do not move it. Batches are cut at the days of ``cut`` (ns; 0: not cut), in time order, and rows
     whose times do not fit those around them (``order.astray``) are left out and counted, so that wild timestamps
-    cannot open windows without end. ``reports`` is complete when the iteration has ended."""
+    cannot open windows without end. ``reports`` is complete when the iteration has ended; a path may be given as its
+    report, which is then filled in."""
 
     def __init__(
-        self, paths: Sequence[str | Path], columns: Sequence[str], telescope: Telescope | None, cut: int = 0
+        self,
+        paths: Sequence[str | Path | FileReport],
+        columns: Sequence[str],
+        telescope: Telescope | None,
+        cut: int = 0,
     ) -> None:
         self.columns = tuple(dict.fromkeys(("ts", "dst", "vlan_tags", *columns)))
         self.telescope = telescope
         self.cut = cut
-        self.reports = [FileReport(str(path)) for path in paths]
+        self.reports = [one if isinstance(one, FileReport) else FileReport(str(one)) for one in paths]
 
     def __iter__(self) -> Iterator[tuple[int, pa.RecordBatch, np.ndarray, int]]:
         readers: dict[int, tuple[Any, Iterator[pa.RecordBatch]]] = {}
@@ -209,7 +217,7 @@ class Feed:
         report.vlan_depth = max(report.vlan_depth, int(column(batch, "vlan_tags").max()))
 
     def _finish(self, report: FileReport, reader: Any) -> None:
-        report.packets = reader.counts.packets
+        report.packets = report.records = reader.counts.packets
         report.rows = reader.counts.rows
         report.skipped = dict(reader.counts.skipped)
         report.link_types = tuple(reader.link_types)

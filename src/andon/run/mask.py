@@ -66,6 +66,12 @@ class Mask:
                     None if t is None else self.text(t) for t in table.column(position).to_pylist()
                 ]
                 table = table.set_column(position, field, pa.array(column_text, field.type))
+            elif pa.types.is_list(field.type) and pa.types.is_string(field.type.value_type):
+                lists = [
+                    None if held is None else [None if t is None else self.text(t) for t in held]
+                    for held in table.column(position).to_pylist()
+                ]
+                table = table.set_column(position, field, pa.array(lists, field.type))
         return table
 
     def text(self, text: str) -> str:

@@ -11,6 +11,7 @@ from andon.records.packet import COLUMNS, SCHEMA
 from andon.run.batch import Analysis
 from andon.run.feed import Feed, Telescope
 from andon.run.mask import Mask
+from andon.run.table_checks import table_path
 from andon.store.parquet import write_findings, write_packets, write_table
 
 
@@ -23,7 +24,7 @@ def write_results(result: Analysis, folder: Path, mask: Mask | None = None) -> N
         shown = [mask.table(name, table) for table in tables] if mask else tables
         kept = [table for table in shown if table is not None]
         if kept:
-            write_table(kept, folder / "tables" / f"{name.replace(':', '.')}.parquet")
+            write_table(kept, folder / table_path(name))
 
 
 def write_activity_plots(

@@ -11,7 +11,10 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows (records.packet.SCHEMA, all columns, wire types; may be none) and where the source stands after them."""
+    """Rows (records.packet.SCHEMA, all columns, wire types; may be none) and where the source stands after them.
+
+    Or records of another kind, which the batch says (``records.kinds.marked``); the position then has ``promise``: ns
+    before which none will come any more, None where that is not known."""
 
     batch: pa.RecordBatch
     position: Mapping[str, Any]

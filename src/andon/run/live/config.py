@@ -63,10 +63,10 @@ class TelescopeTable(_Table):
 
 
 class SourceTable(_Table):
-    """``[[source]]``: where packets come from."""
+    """``[[source]]``: where packets come from, or sessions of a honeypot (kind "log")."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-    kind: Literal["interface", "folder", "stdin"]
+    kind: Literal["interface", "folder", "stdin", "log"]
     interface: str = ""
     path: Path | None = None
     pattern: str = "*.pcap*"
@@ -84,7 +84,27 @@ class SourceTable(_Table):
             raise ValueError('a source of kind "interface" needs interface = "NAME"')
         if self.kind == "folder" and self.path is None:
             raise ValueError('a source of kind "folder" needs path = "DIR"')
+        if self.kind == "log" and self.path is None:
+            raise ValueError('a source of kind "log" needs path = "FILE", the log that the honeypot writes')
         return self
+
+
+class ReportsTable(_Table):
+    """``[[reports]]``: a folder that reports about attacks are put into."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "reports"
+    path: Path
+    pattern: str = "*"
+    settle: Duration = "5s"
+
+    _durations = field_validator("settle")(_duration)
+
+
+class AssetsTable(_Table):
+    """``[[assets]]``: a list of systems and their addresses; ``owner``: whose they are where the list does not say."""
+
+    path: Path
+    owner: str = ""
 
 
 class OrganisationTable(_Table):
@@ -160,6 +180,8 @@ class Config(_Table):
     telescope: TelescopeTable = TelescopeTable()
     source: Annotated[tuple[SourceTable, ...], Field(min_length=1)]
     organisation: tuple[OrganisationTable, ...] = ()
+    reports: tuple[ReportsTable, ...] = ()
+    assets: tuple[AssetsTable, ...] = ()
     lists: ListsTable = ListsTable()
     engine: dict[str, dict[str, Any]] = Field(default_factory=dict)
     store: StoreTable
@@ -185,6 +207,15 @@ def _inconsistent(config: Config) -> Iterator[tuple[list[str | int], str]]:
             if sink not in sinks:
                 text = f"organisation {one.name!r} names sink {sink!r}, and there is no such [[sink]]"
                 yield ["organisation", number, "sinks"], text
+    sources = [one.name for one in config.source]
+    for number, report in enumerate(config.reports):
+        if report.name in (*sources, *(one.name for one in config.reports[:number])):
+            yield ["reports", number, "name"], f"two sources are named {report.name!r}"
+    owners = [one.name for one in config.organisation]
+    for number, assets in enumerate(config.assets):
+        if assets.owner and assets.owner not in owners:
+            text = f"assets are of {assets.owner!r}, and there is no such [[organisation]]"
+            yield ["assets", number, "owner"], text
     readers = [number for number, one in enumerate(config.source) if one.kind == "stdin"]
     for number in readers[1:]:
         yield ["source", number, "kind"], "only one source can read standard input"
@@ -226,6 +257,8 @@ def _anchored(config: Config, base: Path) -> Config:
         return None if value is None else base / value
 
     sources = tuple(one.model_copy(update={"path": at(one.path)}) for one in config.source)
+    reports = tuple(one.model_copy(update={"path": base / one.path}) for one in config.reports)
+    assets = tuple(one.model_copy(update={"path": base / one.path}) for one in config.assets)
     lists = config.lists.model_copy(
         update={
             "scanners": {name: base / value for name, value in config.lists.scanners.items()},
@@ -234,7 +267,9 @@ def _anchored(config: Config, base: Path) -> Config:
         }
     )
     store = config.store.model_copy(update={"path": base / config.store.path})
-    return config.model_copy(update={"source": sources, "lists": lists, "store": store})
+    return config.model_copy(
+        update={"source": sources, "lists": lists, "store": store, "reports": reports, "assets": assets}
+    )
 
 
 def _causes(error: ValidationError) -> list[Any]:

@@ -19,23 +19,30 @@ import numpy as np
 import pyarrow as pa
 
 from andon.records.columns import column
-from andon.records.contract import Site
+from andon.records.contract import Nothing, Site
 from andon.records.finding import Finding
+from andon.records.kinds import KINDS, PACKET, REPORT, kind_of
 from andon.run.conclusions import Concluded, Conclusions, outcome_tables
 from andon.run.engines import AnyEngine
 from andon.run.feed import Telescope
+from andon.run.live.clocks import Clocks
 from andon.run.live.notices import Notices
 from andon.run.live.past import Past
+from andon.run.live.records import RecordFiles, told
 from andon.run.live.tables import SpanTables
 from andon.run.live.trouble import passes
-from andon.run.live.watermark import AHEAD, Watermark
+from andon.run.live.watermark import AHEAD
 from andon.run.settings import digest_of
+from andon.run.shelf import EARLIEST, times
+from andon.run.table_checks import Answers, Place, count_checks
 from andon.store.casebook import Casebook, Checkpoint, Conclusion, Message
 from andon.store.casebook.files import StateFiles
 from andon.store.errors import StoreError
 from andon.store.journal_segment import Segment
 
 Messages = Callable[[Finding], Sequence[Message]]
+_NEVER = -(1 << 62)
+_NO_TIME = np.iinfo(np.int64).min
 
 
 @dataclass
@@ -53,13 +60,16 @@ class Ledger:
 
     engines: Sequence[AnyEngine]
     site: Site
-    sources: Sequence[str]
+    sources: (
+        Sequence[str] | Mapping[str, str]
+    )  # names, and what kind of record they give: packets if it is not said
     casebook: Casebook
     states: StateFiles
     tables: SpanTables
     past: Past
     messages: Messages
     threads: int = 1
+    records: RecordFiles | None = None  # of other kinds than packets
     wait_for_room: Callable[[str], bool] = lambda why: False
     segment: int = 0
     rows: int = 0
@@ -70,7 +80,8 @@ class Ledger:
 
     def __post_init__(self) -> None:
         self.telescope = Telescope(self.site.telescope) if self.site.telescope else None
-        self.watermark = Watermark(self.sources)
+        kinds = self.sources if isinstance(self.sources, Mapping) else dict.fromkeys(self.sources, PACKET)
+        self.watermark = Clocks(self.engines, kinds)
         self.notices = Notices()
         self.spent = {engine.name: Spent() for engine in self.engines}
         self.conclusions = Conclusions(self.engines, self._told, live=True)
@@ -101,6 +112,7 @@ class Ledger:
         self._clock = segment.clock
         for source, batch in segment.batches():
             self._rows(source, batch, segment.clock)
+        self._records(segment)
         self.notices.take(segment)
         for event in segment.events:
             if event.get("type") == "heartbeat":
@@ -109,9 +121,9 @@ class Ledger:
                 self.watermark.finish(str(event["source"]))
         self.segment = segment.number
         self.rows = segment.end_row
-        low = self.watermark.low
-        if low is not None:
-            self.conclusions.until(low)
+        reached = self.watermark.reached()
+        if reached:
+            self.conclusions.until(reached)
             if self._waiting:
                 self._keep()
         self._count_late()
@@ -135,14 +147,50 @@ class Ledger:
             if not len(ts):
                 return
         self.latest = max(self.latest, int(ts.max()))
-        before = self.watermark.rows(source, ts)
+        self._show(PACKET, batch, ts, self.watermark.rows(source, ts))
+
+    def _show(
+        self, kind: str, batch: pa.RecordBatch, ts: np.ndarray, before: Mapping[str, np.ndarray]
+    ) -> None:
         tasks = [
-            self._pool.submit(self._summarise, windows, batch, ts, before)
+            self._pool.submit(self._summarise, windows, batch, ts, before[windows.engine.name])
             for windows in self.conclusions.windows
-            if windows.engine.columns
+            if kind in windows.engine.reads
         ]
         for task in tasks:
             task.result()
+
+    def _records(self, segment: Segment) -> None:
+        """Records of other kinds that came with a segment."""
+        events = told(segment.events)
+        if not events:
+            return
+        if self.records is None:
+            raise ValueError(f"segment {segment.number} names records, and there is no folder of them")
+        for event, (source, batch) in zip(events, self.records.read(segment.number), strict=True):
+            kind = kind_of(batch)
+            ts = self._plausible(source, times(batch, KINDS[kind].time), segment.clock)
+            good = ts != _NO_TIME
+            if not good.all():
+                batch, ts = batch.filter(pa.array(good)), ts[good]
+            if len(ts):
+                self.latest = max(self.latest, int(ts.max()))
+                low = {name: self.watermark.before(name) for name in self.watermark.group}
+                before = {name: np.full(len(ts), _NEVER if t is None else t) for name, t in low.items()}
+                if kind == REPORT:  # of the past by nature: each counts in the span it comes in
+                    ts = np.maximum(ts, max((t for t in low.values() if t is not None), default=_NEVER))
+                self._show(kind, batch, ts, before)
+            if event["promise"] is not None:
+                self.watermark.promise(source, int(event["promise"]))
+
+    def _plausible(self, source: str, ts: np.ndarray, clock: int) -> np.ndarray:
+        """The times, ``_NO_TIME`` where they cannot be true, after saying so."""
+        early, old = ts > clock + AHEAD, ts < EARLIEST
+        if early.any():
+            self.notices.ahead(source, int(early.sum()), clock, "records")
+        if old.any():
+            self.notices.ancient(source, int(old.sum()), clock)
+        return np.where(early | old, _NO_TIME, ts)
 
     def _summarise(self, windows: Any, batch: pa.RecordBatch, ts: np.ndarray, before: np.ndarray) -> None:
         begin = time.thread_time()
@@ -154,7 +202,8 @@ class Ledger:
             name = windows.engine.name
             before = self._late.get(name, 0)
             if windows.late > before:
-                self.notices.late(name, windows.late - before, self._clock)
+                noun = "packets" if windows.engine.reads == (PACKET,) else "records"
+                self.notices.late(name, windows.late - before, self._clock, noun)
             self._late[name] = windows.late
 
     def _told(self, concluded: Concluded) -> None:
@@ -185,14 +234,31 @@ class Ledger:
             self.by_severity[one.severity] = self.by_severity.get(one.severity, 0) + 1
 
     def _store(self, waiting: Sequence[Concluded], counted: Iterator[Finding]) -> None:
+        found = [tuple(next(counted) for _ in one.outcome.findings) for one in waiting]
+        written = [
+            self.tables.write(one.span, one.start, outcome_tables(one), mine, one.engine.name)
+            for one, mine in zip(waiting, found, strict=True)
+        ]
+        places: dict[tuple[str, int], dict[str, Place]] = {}
+        for one, files in zip(waiting, written, strict=True):
+            paths = {name: f"{self.tables.folder.name}/{path}" for name, path, _, _ in files}
+            for name, table in outcome_tables(one).items():
+                places.setdefault((one.span, one.start), {})[name] = Place(
+                    paths.get(name, ""), table.schema, empty=name not in paths
+                )
+        with Answers(self.tables.folder.parent) as answers:
+            found = [
+                tuple(
+                    count_checks(finding, places.get((one.span, one.start), {}), answers) for finding in mine
+                )
+                for one, mine in zip(waiting, found, strict=True)
+            ]
         stored = []
-        for one in waiting:
-            mine = tuple(next(counted) for _ in one.outcome.findings)
+        for one, mine, files in zip(waiting, found, written, strict=True):
             stored.append(
                 Conclusion(
                     one.engine.name, one.engine.version, one.span, one.start, one.end, self.segment,
-                    findings=mine,
-                    tables=self.tables.write(one.span, one.start, outcome_tables(one), mine, one.engine.name),
+                    findings=mine, tables=files,
                     messages=tuple(message for finding in mine for message in self.messages(finding)),
                     clock=self._clock,
                 )
@@ -262,7 +328,7 @@ class Ledger:
         concluded."""
         carried = {}
         for (engine, span), carry in self.conclusions.carries.items():
-            if carry is None:
+            if carry is None or isinstance(carry, Nothing):
                 continue
             name, end = f"{engine}/carry/{span}", self.conclusions.last_end.get((engine, span))
             same = name in held and name in self._carried and self._carried[name] == end
@@ -358,7 +424,7 @@ class Ledger:
         windows.tiles = {}
         windows.open = {span: {} for span in windows.spans}
         windows.closed_before, rows = min(starts), 0
-        for _, batch, ts in self.past.rows(min(starts), 1 << 62, windows.engine.columns, self.segment):
+        for batch, ts in self._held(windows.engine, min(starts)):
             early = ts <= self.latest  # packets of the future are shown to no engine
             if not early.all():
                 batch, ts = batch.filter(pa.array(early)), ts[early]
@@ -371,6 +437,18 @@ class Ledger:
             for start in [start for start in held if start + windows.spans[span] <= end]:
                 del held[start]
         return rows
+
+    def _held(self, engine: AnyEngine, start: int) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+        """Everything that an engine reads and that is still there, from ``start`` (ns)."""
+        if PACKET in engine.reads:
+            for _, batch, ts in self.past.rows(start, 1 << 62, engine.columns, self.segment):
+                yield batch, ts
+        for _, batch in self.records.through(self.segment) if self.records is not None else ():
+            kind = kind_of(batch)
+            if kind in engine.reads:
+                ts = times(batch, KINDS[kind].time)
+                inside = ts >= start
+                yield batch.filter(pa.array(inside)), ts[inside]
 
 
 def _table_bytes(table: pa.Table) -> bytes:

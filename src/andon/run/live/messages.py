@@ -1,4 +1,5 @@
-"""Which finding is told to whom: alerts to the sinks of the organisation whose address it is, others on request."""
+"""Which finding is told to whom: alerts about addresses and notices about suspected systems, to the sinks of the
+organisation whose they are."""
 
 from __future__ import annotations
 
@@ -7,8 +8,12 @@ from collections.abc import Callable, Sequence
 
 from andon.records.finding import Finding
 from andon.run.live.config import Config
+from andon.share.asset_notice import KIND as SUSPECTED
+from andon.share.asset_notice import asset_message
 from andon.share.daedalus import alert_message
 from andon.store.casebook import Message
+
+_MADE_BY = {"own-host-alert": alert_message, SUSPECTED: asset_message}
 
 
 def messages_for(config: Config) -> Callable[[Finding], Sequence[Message]]:
@@ -16,12 +21,13 @@ def messages_for(config: Config) -> Callable[[Finding], Sequence[Message]]:
     sinks = {o.name: (o.sinks, o.language) for o in config.organisation}
 
     def messages(finding: Finding) -> Sequence[Message]:
-        if finding.kind != "own-host-alert":
+        make = _MADE_BY.get(finding.kind)
+        if make is None:
             return ()
         names, language = sinks.get(str(finding.attributes.get("organisation")), ((), "en"))
         if not names:
             return ()
-        made = alert_message(finding, language)
+        made = make(finding, language)
         return [
             Message(
                 f"{finding.id}-{finding.revision}",

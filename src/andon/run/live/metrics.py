@@ -55,6 +55,10 @@ class LiveMetrics(Collector):
         for source, rows in now.sources.items():
             sources.add_metric([source], rows)
         yield sources
+        records = CounterMetricFamily("andon_records", "Records of other kinds than packets", labels=["kind"])
+        for kind, rows in now.records.items():
+            records.add_metric([kind], rows)
+        yield records
         outbox = GaugeMetricFamily(
             "andon_outbox_messages", "Messages by sink and state", labels=["sink", "state"]
         )

@@ -45,13 +45,17 @@ class Notices:
                 what = str(event.get("file") or event.get("why") or "")[:200]
                 self._add(kind, str(event.get("source", "")), what, segment.clock, event)
 
-    def late(self, engine: str, rows: int, clock: int) -> None:
-        """Rows that came too late for an engine."""
-        self._add("input-damage", engine, "late rows", clock, {"rows": rows})
+    def late(self, engine: str, rows: int, clock: int, noun: str = "packets") -> None:
+        """Rows that came too late for an engine; ``noun``: what they are."""
+        self._add("input-damage", engine, "late rows", clock, {"rows": rows, **_noun(noun)})
 
-    def ahead(self, source: str, rows: int, clock: int) -> None:
+    def ahead(self, source: str, rows: int, clock: int, noun: str = "packets") -> None:
         """Rows whose time is more than a minute ahead of the clock; no engine sees them."""
-        self._add("input-damage", source, "rows of the future", clock, {"rows": rows})
+        self._add("input-damage", source, "rows of the future", clock, {"rows": rows, **_noun(noun)})
+
+    def ancient(self, source: str, rows: int, clock: int) -> None:
+        """Records from before 1990: of clocks that were never set; no engine sees them."""
+        self._add("input-damage", source, "rows of long ago", clock, {"rows": rows})
 
     def _add(self, kind: str, source: str, what: str, clock: int, event: Any) -> None:
         hour = clock // _HOUR * _HOUR
@@ -107,8 +111,14 @@ class Notices:
         self._changed = set()
 
 
+def _noun(noun: str) -> dict[str, str]:
+    return {} if noun == "packets" else {"noun": noun}
+
+
 def _finding(kind: str, source: str, what: str, hour: int, notice: _Notice) -> Finding:
     detail = notice.detail
+    noun = str(detail.get("noun", "packets"))
+    kept = "in the history and " if noun == "packets" else ""
     if kind == "load-shed":
         title = f"{source}: {notice.count:,} packets were shed, the engines could not keep up"
         statement = (
@@ -125,16 +135,23 @@ def _finding(kind: str, source: str, what: str, hour: int, notice: _Notice) -> F
         count = f"{notice.count:,} packets were" if notice.count else "An unknown number of packets was"
         statement = f"{count} not captured from {source}{between} ({detail.get('why', 'unknown reason')})."
     elif what == "late rows":
-        title = f"{notice.count:,} packets came too late for {source}"
+        title = f"{notice.count:,} {noun} came too late for {source}"
         statement = (
-            f"{notice.count:,} packets have times in spans that were concluded already. They are in the history and "
+            f"{notice.count:,} {noun} have times in spans that were concluded already. They are {kept}"
             f"in no finding of {source}. A sensor's clock or the order of its files may be wrong."
         )
     elif what == "rows of the future":
-        title = f"{source}: {notice.count:,} packets from the future"
+        title = f"{source}: {notice.count:,} {noun} from the future"
         statement = (
-            f"{notice.count:,} packets have times more than a minute ahead of this machine's clock. They are in the "
-            "history, and no engine saw them. Set the clocks of the sensor and of this machine (NTP)."
+            f"{notice.count:,} {noun} have times more than a minute ahead of this machine's clock. "
+            + ("They are in the history, and no" if noun == "packets" else "No")
+            + " engine saw them. Set the clocks of the sensor and of this machine (NTP)."
+        )
+    elif what == "rows of long ago":
+        title = f"{source}: {notice.count:,} records from before 1990"
+        statement = (
+            f"{notice.count:,} records have times before 1990, as clocks that were never set give them. No engine saw "
+            "them. Set the clock of the sensor (NTP)."
         )
     else:
         title = f"{source}: {what} is damaged or no capture"

@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from andon.observe.live.folder import FolderSource
+from andon.observe.live.log import LogSource
+from andon.observe.live.reports import ReportSource
 from andon.observe.live.source import Source
 from andon.observe.live.stream import StreamSource
 from andon.records.contract import Organisation, Site, duration_ns
 from andon.run.engines import AnyEngine, EngineError, known_settings, load_engines
-from andon.run.live.config import Config, ConfigError, SourceTable, line_of
+from andon.run.live.config import Config, ConfigError, ReportsTable, SourceTable, line_of
 from andon.share.outbox import Sink, make_sink
 
 
@@ -48,11 +52,35 @@ def site_of(config: Config, path: Path) -> tuple[Site, list[str]]:
         lists=tables,
         rdns=names,
         locator=locator,
+        assets=_assets(config, path, remarks),
         organisations=tuple(Organisation(o.name, o.prefixes, o.sinks) for o in config.organisation),
         relations={sign.tool: sign.check for sign in catalogue().globals if sign.explains},
         settings={".".join(place): value for place, value in _settings(config.engine)},
     )
     return site, remarks
+
+
+def _assets(config: Config, path: Path, remarks: list[str]) -> pa.Table | None:
+    """The assets of every ``[[assets]]``; None without one."""
+    from andon.observe.sensors import ASSETS, sniff
+    from andon.run.feed import FileReport
+    from andon.run.inputs import assets_of
+
+    tables = []
+    for number, table in enumerate(config.assets):
+        place, report = ("assets", number, "path"), FileReport(str(table.path))
+        try:
+            sensor = sniff(table.path)
+            if sensor is None or sensor.kind != ASSETS:
+                raise ValueError(f"{table.path} is not an asset list")
+            tables.append(assets_of(sensor, report, table.owner))
+        except (OSError, ValueError) as error:
+            raise _wrong(path, place, _text(error, table.path)) from error
+        lines = sum(report.skipped.values())
+        remarks.extend(
+            [f"{table.path}: {lines:,} lines skipped ({'; '.join(report.damage)})"] if lines else []
+        )
+    return pa.concat_tables(tables) if tables else None
 
 
 def engines_of(config: Config, site: Site, path: Path) -> list[AnyEngine]:
@@ -91,11 +119,18 @@ def source_of(table: SourceTable) -> Source:
     if table.kind == "folder" and table.path is not None:
         settle = duration_ns(table.settle) / 1e9
         return FolderSource(table.name, table.path, table.pattern, settle, idle=idle)
+    if table.kind == "log" and table.path is not None:
+        return LogSource(table.name, table.path, duration_ns(table.settle) / 1e9, idle)
     if table.kind == "stdin":
         return StreamSource(table.name, os.fdopen(0, "rb", buffering=0, closefd=False), idle=idle)
     from andon.observe.live.interface import InterfaceSource
 
     return InterfaceSource(table.name, table.interface, ring_bytes=table.ring, promiscuous=table.promiscuous)
+
+
+def reports_of(table: ReportsTable) -> ReportSource:
+    """The source of one ``[[reports]]``."""
+    return ReportSource(table.name, table.path, table.pattern, duration_ns(table.settle) / 1e9)
 
 
 def _settings(

@@ -120,8 +120,12 @@ class Past:
 
 
 def _wants(finding: Finding) -> bool:
-    """Is there anything to count in it?"""
-    return "exact" in finding.attributes or any(item.check is not None for item in finding.evidence)
+    """Is there anything to count in packets?"""
+    return "exact" in finding.attributes or any(map(_counts_packets, finding.evidence))
+
+
+def _counts_packets(item: Evidence) -> bool:
+    return item.check is not None and bool(item.check.relation)
 
 
 def _meets(segment: Any, start: int, end: int) -> bool:
@@ -130,7 +134,7 @@ def _meets(segment: Any, start: int, end: int) -> bool:
 
 def _uncounted(finding: Finding) -> Finding:
     def said(item: Evidence) -> Evidence:
-        if item.check is None:
+        if not _counts_packets(item):
             return item
         return Evidence(
             f"{item.statement} (not counted: packets of this span are no longer held)", item.check

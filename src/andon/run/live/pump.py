@@ -19,9 +19,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from andon.observe.live.source import Piece, Source, SourceError
 from andon.records.columns import column
+from andon.records.kinds import PACKET, kind_of
+from andon.records.packet import SCHEMA
 from andon.run.live.ledger import Ledger
+from andon.run.live.records import RecordFiles
 from andon.run.live.saving import Saving
 from andon.run.live.shed import Shedder
 from andon.run.live.trouble import Troubles, passes
@@ -32,6 +37,8 @@ from andon.store.journal_segment import Segment
 T = TypeVar("T")
 
 _SECOND = 1_000_000_000
+_SEGMENTS = 16  # that wait for the engines before sources of other records than packets are made to wait
+_NO_PACKETS = pa.RecordBatch.from_pylist([], schema=SCHEMA)
 _PIECES = 16  # that wait for the journal; what waits longer stays in pipes, files and rings
 # Rows of fresh segments that are handed on in memory; older ones are read again from disk.
 _HELD_ROWS = 400_000
@@ -54,6 +61,7 @@ class Counters:
     stalled: bool = False
     lag: float | None = None
     seen: int = 0
+    records: dict[str, int] = field(default_factory=dict)  # of other kinds than packets, by kind
     by_source: dict[str, int] = field(default_factory=dict)
 
 
@@ -83,6 +91,7 @@ class Pump:
     counters: Counters = field(default_factory=Counters)
     troubles: Troubles = field(default_factory=Troubles)
     tell: Callable[[dict[str, Any]], None] = lambda event: None
+    records: RecordFiles | None = None
 
     def __post_init__(self) -> None:
         self.stopping = threading.Event()
@@ -172,10 +181,13 @@ class Pump:
     # Sources -> queue
 
     def _read(self, source: Source) -> None:
-        beat, part = 0.0, f"source {source.name}"
+        beat, part, kind = 0.0, f"source {source.name}", getattr(source, "kind", PACKET)
         while not self.stopping.is_set():
             # A source that can wait is not asked for more while the engines are behind.
-            if source.can_wait and (self.shedder.level(self.backlog) or self.counters.stalled):
+            behind = self.shedder.level(self.backlog) or self.counters.stalled
+            # Of other records than packets no backlog is counted: what they fill is segments.
+            behind = behind or (kind != PACKET and self._segments.qsize() > _SEGMENTS)
+            if source.can_wait and behind:
                 self.stopping.wait(0.05)
                 continue
             pieces, pause = [], 0.0
@@ -245,6 +257,9 @@ class Pump:
 
     def _append(self, source: Source, piece: Piece) -> None:
         batch = piece.batch
+        if kind_of(batch) != PACKET:
+            self._append_records(source, piece)
+            return
         self.counters.received += batch.num_rows
         self.counters.by_source[source.name] = self.counters.by_source.get(source.name, 0) + batch.num_rows
         self._beats.pop(source.name, None)
@@ -263,6 +278,20 @@ class Pump:
             self.counters.level = level
         self.journal.append(source.name, batch, {**piece.position, "clock": self.clock()})
 
+    def _append_records(self, source: Source, piece: Piece) -> None:
+        """Records of another kind: into a file of their own, which the segment names."""
+        if self.records is None:
+            raise ValueError(f"source {source.name} gives records, and there is no folder for them")
+        rows, kind = piece.batch.num_rows, kind_of(piece.batch)
+        self.counters.records[kind] = self.counters.records.get(kind, 0) + rows
+        self.counters.by_source[source.name] = self.counters.by_source.get(source.name, 0) + rows
+        self._beats.pop(source.name, None)
+        if rows:
+            self.journal.event(self.records.stage(source.name, piece))
+        elif piece.position.get("promise") is not None:
+            self._beats[source.name] = int(piece.position["promise"])
+        self.journal.append(source.name, _NO_PACKETS, {**piece.position, "clock": self.clock()})
+
     def _not_kept(self, name: str, batch: Any) -> None:
         """The store takes nothing and the source cannot wait: count what goes by."""
         ts = column(batch, "ts")
@@ -276,6 +305,8 @@ class Pump:
         if not self.counters.stalled:  # else it was said once, and grows until there is room
             self._say_what_is_missing()
         try:
+            if self.records is not None:
+                self.records.write(self.journal.last + 1)
             segment = self.journal.commit(now)
         except StoreError as error:
             if not passes(error):
@@ -284,6 +315,8 @@ class Pump:
             self.counters.stalled = True
             time.sleep(0.2)
             return False
+        if self.records is not None:
+            self.records.committed()
         self.troubles.say("journal", "")
         self.counters.stalled = False
         if segment is None:

@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from andon.observe.live.folder import FolderSource
+from andon.observe.live.log import LogSource
+from andon.observe.live.reports import ReportSource
 from andon.records.contract import duration_ns
+from andon.records.kinds import PACKET
 from andon.run.feed import Telescope
 from andon.run.live.config import Config
 from andon.run.live.ledger import Ledger, state_folder
 from andon.run.live.messages import messages_for
-from andon.run.live.parts import engines_of, sinks_of, site_of, source_of
+from andon.run.live.parts import engines_of, reports_of, sinks_of, site_of, source_of
 from andon.run.live.past import Past
 from andon.run.live.pump import Pump
+from andon.run.live.records import RecordFiles
 from andon.run.live.shed import Shedder
 from andon.run.live.status import Status, write_status
 from andon.run.live.tables import SpanTables
@@ -59,8 +63,9 @@ class Service:
         engines = engines_of(config, self.site, path)
         sinks = sinks_of(config, path)
         self.sources = [source_of(table) for table in config.source]
+        self.sources += [reports_of(table) for table in config.reports]
         for source in self.sources:
-            if isinstance(source, FolderSource):
+            if isinstance(source, FolderSource | LogSource | ReportSource):
                 source.once = once
         store = config.store.path
         make_folder(store)
@@ -77,21 +82,24 @@ class Service:
             history.check_journal(journal)
         telescope = Telescope(self.site.telescope) if self.site.telescope else None
         past = Past(journal, history, telescope)
+        kinds = {source.name: str(getattr(source, "kind", PACKET)) for source in self.sources}
+        longest = max((duration_ns(span) for engine in engines for span in engine.window.spans), default=0)
+        self.records = RecordFiles(store / "records", journal.last, 2 * longest / 1e9)
         self.ledger = Ledger(
-            engines, self.site, [source.name for source in self.sources], self.casebook,
+            engines, self.site, kinds, self.casebook,
             StateFiles(state_folder(store)), SpanTables(store / "tables"), past, messages_for(config),
-            threads=min(len(engines), os.cpu_count() or 1),
+            threads=min(len(engines), os.cpu_count() or 1), records=self.records,
         )  # fmt: skip
         self.troubles = Troubles()
         self.pump = Pump(
             self.sources, journal, self.ledger, Shedder(config.budget.backlog_rows, self.site.hash_key), clock,
             duration_ns(config.store.commit), config.store.commit_rows, duration_ns(config.store.checkpoint),
-            troubles=self.troubles, tell=self._happened,
+            troubles=self.troubles, tell=self._happened, records=self.records,
         )  # fmt: skip
         self.upkeep = Upkeep(
             past, self.casebook, self.ledger.tables, self._event_time, duration_ns(config.store.retention),
             config.store.history_bytes, duration_ns(config.store.history_every) / 1e9, self._checkpointed,
-            duration_ns(config.store.keep_tables), self.troubles,
+            duration_ns(config.store.keep_tables), self.troubles, self.records,
         )  # fmt: skip
         self.delivery = Delivery(self.casebook, sinks, clock) if sinks else None
         self._delivering = threading.Event()
@@ -164,7 +172,7 @@ class Service:
             lag=self.pump.lag, state=self._state, trouble=self.troubles.texts(),
             engines={n: (round(s.summarise, 3), round(s.conclude, 3)) for n, s in ledger.spent.items()},
             sources={source.name: counters.by_source.get(source.name, 0) for source in self.sources},
-            outbox=self._outbox, journal_bytes=self.pump.journal.nbytes,
+            records=dict(counters.records), outbox=self._outbox, journal_bytes=self.pump.journal.nbytes,
         )  # fmt: skip
 
     def _happened(self, event: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ _STALE = 60.0  # seconds: it is written once a second
 class Status:
     """``lag``: seconds that the engines are behind the journal (None before their first segment); ``severities``:
     findings by severity;
+    ``sources``: packets or other records of each; ``records``: of other kinds than packets, by kind;
     ``engines``: CPU seconds of taking in and concluding; ``trouble``: what stands in the way, in words."""
 
     pid: int
@@ -38,6 +39,7 @@ class Status:
     severities: dict[str, int] = field(default_factory=dict)
     engines: dict[str, tuple[float, float]] = field(default_factory=dict)
     sources: dict[str, int] = field(default_factory=dict)
+    records: dict[str, int] = field(default_factory=dict)
     outbox: dict[str, dict[str, int]] = field(default_factory=dict)
     journal_bytes: int = 0
 

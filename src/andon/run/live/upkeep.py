@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from andon.run.live.past import Past
+from andon.run.live.records import RecordFiles
 from andon.run.live.tables import SpanTables
 from andon.run.live.trouble import Troubles, passes
 from andon.store.casebook import Casebook
@@ -34,6 +35,7 @@ class Upkeep:
     checkpointed: Callable[[], int]
     keep_tables_ns: int = 365 * 86_400 * 10**9
     troubles: Troubles = field(default_factory=Troubles)
+    records: RecordFiles | None = None
     appended: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
     _expired: float = -1e9
@@ -75,6 +77,8 @@ class Upkeep:
             through = min(through, history.last_segment)
         with self.past.still:
             journal.drop_through(through)
+        if self.records is not None:
+            self.records.drop_through(min(through, journal.first - 1))
 
     def _expire(self) -> None:
         if self.past.history is not None:

@@ -1,0 +1,94 @@
+"""``andon count`` of files that are no captures: what they hold, in numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from andon.observe.sensors import ASSETS, Sensor
+from andon.records.finding import timestamp
+from andon.records.kinds import DARKNET_SOURCE, KINDS, REPORT
+
+if TYPE_CHECKING:
+    from andon.observe.jsonlines import Skipped
+
+Totals = dict[str, Any]
+
+
+def totals(sensor: Sensor, path: str | Path) -> Totals:
+    """What the sensor itself counts, else ``kind``, ``records``, first and last time, lines that were skipped by
+    reason, and what is worth counting of that kind of record. Raises OSError, ValueError."""
+    own: Callable[[str | Path], Totals] | None = getattr(sensor, "count", None)
+    if own is not None:
+        return own(path)
+    from andon.observe.jsonlines import Skipped
+
+    skipped: Skipped = Skipped()
+    records, seen = 0, _Seen()
+    for batch in sensor.read(path, skipped):
+        records += batch.num_rows
+        if batch.num_rows:
+            seen.add(sensor.kind, batch)
+    return {
+        "kind": sensor.name,
+        "records": records,
+        **seen.numbers(sensor.kind),
+        "first_ts": None if seen.first is None else timestamp(seen.first),
+        "last_ts": None if seen.last is None else timestamp(seen.last),
+        "skipped": dict(skipped.reasons),
+    }
+
+
+class _Seen:
+    def __init__(self) -> None:
+        self.first: int | None = None
+        self.last: int | None = None
+        self.sums: Counter[str] = Counter()
+        self.parts: Counter[str] = Counter()
+        self.sets: dict[str, set[Any]] = {}
+
+    def add(self, kind: str, batch: pa.RecordBatch) -> None:
+        if kind in KINDS:
+            ts = batch.column(KINDS[kind].time).view(pa.int64()).to_numpy(zero_copy_only=False)
+            low, high = int(ts.min()), int(ts.max())
+            self.first = low if self.first is None else min(low, self.first)
+            self.last = high if self.last is None else max(high, self.last)
+        if kind in _TAKE:
+            _TAKE[kind](self, batch)
+
+    def numbers(self, kind: str) -> Totals:
+        distinct = {name: len(values) for name, values in self.sets.items()}
+        return {**self.sums, **distinct, **({_PARTS[kind]: dict(self.parts)} if kind in _PARTS else {})}
+
+    def distinct(self, name: str, values: Any) -> None:
+        self.sets.setdefault(name, set()).update(values)
+
+    def sources(self, batch: pa.RecordBatch) -> None:
+        self.sums["packets"] += pc.sum(batch.column("packets")).as_py()
+        self.distinct("unique_src_v4", np.unique(batch.column("src").to_numpy()).tolist())
+        self.distinct("ports", np.unique(batch.column("dst_port").to_numpy()).tolist())
+        self.distinct("fingerprints", set(pc.unique(batch.column("fingerprint")).to_pylist()) - {""})
+
+    def reports(self, batch: pa.RecordBatch) -> None:
+        self.sums["undated"] += batch.num_rows - pc.sum(batch.column("dated")).as_py()
+        held = pc.struct_field(pc.list_flatten(batch.column("mentions")), "type").value_counts()
+        self.parts.update({item["values"]: item["counts"] for item in held.to_pylist()})
+
+    def assets(self, batch: pa.RecordBatch) -> None:
+        for name, column in (("vendors", "vendor"), ("devices", "device"), ("owners", "owner")):
+            self.distinct(name, set(pc.unique(batch.column(column)).to_pylist()) - {""})
+        held = batch.column("basis").value_counts()
+        self.parts.update({item["values"]: item["counts"] for item in held.to_pylist()})
+
+
+_TAKE: Final[Mapping[str, Callable[[_Seen, pa.RecordBatch], None]]] = MappingProxyType(
+    {DARKNET_SOURCE: _Seen.sources, REPORT: _Seen.reports, ASSETS: _Seen.assets}
+)
+_PARTS: Final = MappingProxyType({REPORT: "mentions", ASSETS: "basis"})

@@ -1,0 +1,95 @@
+"""The files of a command line by what they hold: captures, records of other kinds, lists of assets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from andon.observe.sensors import ASSETS, Sensor, sniff
+from andon.records.asset import ASSET
+from andon.records.contract import Site
+from andon.records.kinds import PACKET
+from andon.run.feed import FileReport
+
+if TYPE_CHECKING:
+    from andon.observe.jsonlines import Skipped
+
+
+@dataclass
+class Inputs:
+    """``reports``: one per file, in the order given. A file that no sensor knows is among the captures: whoever reads
+    it as one says what is wrong with it."""
+
+    captures: list[FileReport] = field(default_factory=list)
+    records: list[tuple[Sensor, FileReport]] = field(default_factory=list)
+    assets: list[tuple[Sensor, FileReport]] = field(default_factory=list)
+    reports: list[FileReport] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, paths: Sequence[str | Path]) -> Inputs:
+        """Look into each file."""
+        found = cls()
+        for path in paths:
+            report = FileReport(str(path))
+            found.reports.append(report)
+            try:
+                sensor = sniff(path)
+            except OSError:
+                sensor = None
+            if sensor is None or sensor.kind == PACKET:
+                found.captures.append(report)
+                continue
+            report.kind = sensor.kind
+            (found.assets if sensor.kind == ASSETS else found.records).append((sensor, report))
+        return found
+
+
+def with_assets(site: Site, inputs: Inputs, owner: str = "") -> Site:
+    """The site with the assets of the lists among the inputs, and what became of them in their reports."""
+    tables = [] if site.assets is None else [site.assets]
+    for sensor, report in inputs.assets:
+        try:
+            tables.append(assets_of(sensor, report, owner))
+        except (OSError, ValueError) as error:
+            report.error = f"{error}"
+    return replace(site, assets=pa.concat_tables(tables)) if tables else site
+
+
+def assets_of(sensor: Sensor, report: FileReport, owner: str = "") -> pa.Table:
+    """The assets of a list, all of them ``owner``'s if one is given. Raises OSError, ValueError."""
+    from andon.observe.jsonlines import Skipped
+
+    skipped = Skipped()
+    table = pa.Table.from_batches(sensor.read(report.path, skipped), schema=ASSET)
+    report.records = table.num_rows
+    note_skipped(report, skipped)
+    return owned(table, owner)
+
+
+def owned(table: pa.Table, owner: str) -> pa.Table:
+    """The assets, all of this owner if one is given: what the operator says goes before what a list says of itself, or
+    a list could have another organisation told."""
+    if not owner:
+        return table
+    position = table.schema.get_field_index("owner")
+    return table.set_column(
+        position, table.schema.field(position), pa.array([owner] * len(table), pa.string())
+    )
+
+
+def note_skipped(report: FileReport, skipped: Skipped) -> None:
+    """What was not read of a file of other records than packets."""
+    for reason, count in skipped.reasons.items():
+        report.skipped[reason] = report.skipped.get(reason, 0) + count
+    report.places += skipped.lines
+    if skipped.lines:  # else it is a remark
+        report.damage += [f"line {line:,}: {what}" if line else what for line, what in skipped.examples]
+
+
+def readable(reports: Iterable[FileReport]) -> list[str]:
+    """Captures that could be read, for a second read."""
+    return [report.path for report in reports if report.error is None and report.kind == PACKET]
