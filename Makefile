@@ -7,13 +7,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help demo test lint types contracts check bench lock clean clean-cache nightly-tools nightly-fingerprint nightly-purpose nightly-scale nightly-kills nightly-live-day nightly-live-week nightly-coordination nightly-properties
+.PHONY: help demo test lint types contracts check bench lock clean clean-cache nightly-tools nightly-fingerprint nightly-purpose nightly-scale nightly-kills nightly-live-day nightly-live-week nightly-coordination nightly-properties nightly-joint
 help:
 	@echo "make demo       environment, then an hour on a simulated telescope, analysed"
 	@echo "make test       environment with test extras, then all tests"
 	@echo "make check      test, lint, types, import contracts (what CI runs)"
 	@echo "make bench      the figures of docs/benchmarks.md that take minutes"
-	@echo "make nightly-*  the long ones: tools, fingerprint, purpose, scale, kills, live-day, live-week, coordination, properties"
+	@echo "make nightly-*  the long ones: tools, fingerprint, purpose, scale, kills, live-day, live-week, coordination, properties, joint"
 	@echo "make lock       renew requirements/*.txt (needs uv)"
 
 $(BIN)/python:
@@ -104,3 +104,7 @@ clean:
 # The properties with random seeds instead of the one that `make test` uses; a failure prints how to see it again.
 nightly-properties: $(VENV)/.stamp-test $(VENV)/.stamp-kernels
 	ANDON_HYPOTHESIS=explore $(BIN)/python -m pytest -k "$$(grep -lr 'from hypothesis' tests | xargs -n1 basename -s .py | paste -sd' ' | sed 's/ / or /g')"
+
+# Scenarios whose links are known, null runs among them; it goes on where it was. Give --label when engines change.
+nightly-joint: $(VENV)/.stamp-test $(VENV)/.stamp-kernels
+	$(BIN)/python benchmarks/joint/run.py --slice-minutes 50
