@@ -77,6 +77,26 @@ def killed(config: Path, store: Path, after: float, starting: bool) -> bool:
     return True
 
 
+def killed_writing(config: Path, store: Path, more: int) -> bool:
+    """Start, and SIGKILL once ``more`` journal segments have come, however fast the machine; True if it was still
+    running then."""
+    before = _segments(store)
+    process = start(config, subprocess.DEVNULL)
+    wait_until(lambda: process.poll() is not None or _segments(store) >= before + more, 120, 0.002)
+    if process.poll() is not None:
+        assert process.returncode == 0, f"the runner failed by itself: exit {process.returncode}"
+        return False
+    process.kill()
+    process.wait()
+    return True
+
+
+def _segments(store: Path) -> int:
+    """Number of the newest journal segment, 0 if there is none."""
+    numbers = [path.stem for path in (store / "journal").glob("*.arrow")]
+    return max((int(number) for number in numbers if number.isdigit()), default=0)
+
+
 def cpu_seconds(pid: int) -> float:
     """CPU seconds of a process so far; 0 if it is gone."""
     try:
