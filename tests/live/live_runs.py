@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,7 @@ def killed(config: Path, store: Path, after: float, starting: bool) -> bool:
     if not starting:
         wait_until(lambda: process.poll() is not None or _runs(store, process.pid), 60)
     end = after if starting else after + cpu_seconds(process.pid)
-    wait_until(lambda: process.poll() is not None or cpu_seconds(process.pid) >= end, 600, 0.005)
-    if process.poll() is not None:
-        assert process.returncode == 0, f"the runner failed by itself: exit {process.returncode}"
-        return False
-    process.kill()
-    process.wait()
-    return True
+    return _killed_when(process, lambda: cpu_seconds(process.pid) >= end, 600, 0.005)
 
 
 def killed_writing(config: Path, store: Path, more: int) -> bool:
@@ -82,7 +77,14 @@ def killed_writing(config: Path, store: Path, more: int) -> bool:
     running then."""
     before = _segments(store)
     process = start(config, subprocess.DEVNULL)
-    wait_until(lambda: process.poll() is not None or _segments(store) >= before + more, 120, 0.002)
+    return _killed_when(process, lambda: _segments(store) >= before + more, 120, 0.002)
+
+
+def _killed_when(
+    process: subprocess.Popen[bytes], condition: Callable[[], bool], seconds: float, every: float
+) -> bool:
+    """SIGKILL when the condition comes true; False if the process was done before."""
+    wait_until(lambda: process.poll() is not None or condition(), seconds, every)
     if process.poll() is not None:
         assert process.returncode == 0, f"the runner failed by itself: exit {process.returncode}"
         return False

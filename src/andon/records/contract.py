@@ -117,6 +117,31 @@ class Site:
             raise ValueError(f"setting {engine}.{name} is a number, not {value!r}")
         return value
 
+    def count(self, engine: str, name: str, default: int, most: int) -> int:
+        """``setting`` as a whole number from 1 to ``most``. Raises ValueError."""
+        value = int(self.setting(engine, name, default))
+        if not 1 <= value <= most:
+            raise ValueError(f"{engine}.{name} is {value}; it is between 1 and {most:,}")
+        return value
+
+
+class OnTables:
+    """The part of the contract that an engine without records needs not write: it lives on the tables it ``needs``, its
+    summary is ``Nothing``, and all it does is ``conclude``."""
+
+    reads: ClassVar[tuple[str, ...]] = ()
+    columns: ClassVar[tuple[str, ...]] = ()
+    limit: ClassVar[int] = 1
+
+    def empty(self) -> Nothing:
+        return Nothing()
+
+    def summarise(self, batch: pa.RecordBatch, into: Nothing) -> Nothing:
+        return into
+
+    def merge(self, a: Nothing, b: Nothing) -> Nothing:
+        return a
+
 
 C = TypeVar("C", bound=State)
 S = TypeVar("S", bound=State)

@@ -51,7 +51,7 @@ class Listed:
 
 
 def surveys(table: pa.Table | None) -> np.ndarray:
-    """Addresses that ``darknet.purpose:sources`` calls a survey (int64)."""
+    """Addresses that ``darknet.purpose:sources`` calls a survey (int64, in the order of the table)."""
     if table is None or not table.num_rows:
         return np.empty(0, np.int64)
     purpose = np.array(table["purpose"].to_pylist(), dtype=object)

@@ -10,13 +10,14 @@ from typing import ClassVar, Final
 import pyarrow as pa
 
 from andon.detect.darknet.asset.cases import cases
-from andon.detect.darknet.asset.gather import Lists, from_darknet, from_honeypots, surveys
+from andon.detect.darknet.asset.gather import from_darknet, from_honeypots
 from andon.detect.darknet.asset.holders import Holders
 from andon.detect.darknet.asset.meaning import Meaning
 from andon.detect.darknet.asset.report import NAME, SUSPECTS, VERSION, suspects, tell
 from andon.detect.darknet.asset.seen import Seen
 from andon.records.asset import ASSET
-from andon.records.contract import Context, Nothing, Outcome, Site, State, Window
+from andon.records.contract import Context, Nothing, OnTables, Outcome, Site, State, Window
+from andon.sketch.surveys import Listed, surveys
 
 _NEEDS: Final = {
     "sources": "darknet.sightings:sources",
@@ -35,13 +36,11 @@ _COVERAGE: Final[list[pa.Field[object]]] = [
 COVERAGE: Final = pa.schema(_COVERAGE)
 
 
-class AssetEngine:
+class AssetEngine(OnTables):
     """See the package's text. Raises ValueError for a setting out of range."""
 
     name: ClassVar[str] = NAME
     version: ClassVar[int] = VERSION
-    reads: ClassVar[tuple[str, ...]] = ()
-    columns: ClassVar[tuple[str, ...]] = ()
     window: ClassVar[Window] = Window(tile="1d", spans=("1d",))
     needs: ClassVar[tuple[str, ...]] = tuple(_NEEDS.values())
     uses: ClassVar[tuple[str, ...]] = (
@@ -54,31 +53,14 @@ class AssetEngine:
     publishes: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType(
         {"suspects": SUSPECTS, "coverage": COVERAGE}
     )
-    limit: ClassVar[int] = 1
     carries: ClassVar[type[State]] = Seen
 
     def __init__(self, site: Site) -> None:
         assets = site.assets if site.assets is not None else ASSET.empty_table()
         self._holders = Holders(assets.combine_chunks(), site.organisations)
-        self._lists = Lists(site.lists.values())
-        self._setting = {name: self._number(site, name) for name in _LIMITS}
+        self._lists = Listed(site.lists)
+        self._setting = {name: site.count(self.name, name, *of) for name, of in _LIMITS.items()}
         self._key = site.hash_key
-
-    def _number(self, site: Site, name: str) -> int:
-        default, most = _LIMITS[name]
-        value = int(site.setting(self.name, name, default))
-        if not 1 <= value <= most:
-            raise ValueError(f"{self.name}.{name} is {value}; it is between 1 and {most:,}")
-        return value
-
-    def empty(self) -> Nothing:
-        return Nothing()
-
-    def summarise(self, batch: pa.RecordBatch, into: Nothing) -> Nothing:
-        return into
-
-    def merge(self, a: Nothing, b: Nothing) -> Nothing:
-        return a
 
     def conclude(self, summary: Nothing, carry: Seen | None, ctx: Context[Seen]) -> Outcome[Seen]:
         table = {name: ctx.tables.get(need) for name, need in _NEEDS.items()}

@@ -7,8 +7,6 @@ scan with ZMap is no infection), and sessions of loaders, surveys and relays.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from ipaddress import IPv4Network, ip_network
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +16,7 @@ import pyarrow.compute as pc
 from andon.detect.darknet.asset.holders import Holders
 from andon.detect.darknet.asset.seen import DARKNET, SESSION, Fresh, mark
 from andon.records import joint
+from andon.sketch.surveys import Listed
 
 FAMILY: Final = "family"
 TOLD_BY: Final = (
@@ -34,45 +33,11 @@ _COMMON: Final = frozenset(
 )  # fmt: skip
 
 
-class Lists:
-    """Addresses of the operator's lists (acknowledged scanners, Tor exits)."""
-
-    def __init__(self, tables: Iterable[pa.Table]) -> None:
-        ranges: list[tuple[int, int]] = []
-        for table in tables:
-            for text in table["cidr"].to_pylist():
-                try:
-                    network = ip_network(str(text).strip(), strict=False)
-                except ValueError:
-                    continue
-                if isinstance(network, IPv4Network):
-                    ranges.append((int(network.network_address), int(network.broadcast_address)))
-        ranges.sort()
-        self._low = np.array([low for low, _ in ranges], np.int64)
-        self._high = np.maximum.accumulate(np.array([high for _, high in ranges] or [0], np.int64))[
-            : len(ranges)
-        ]
-
-    def hold(self, addresses: np.ndarray) -> np.ndarray:
-        at = np.searchsorted(self._low, addresses, "right") - 1
-        found = np.zeros(len(addresses), np.bool_)
-        found[at >= 0] = self._high[at[at >= 0]] >= addresses[at >= 0]
-        return found
-
-
-def surveys(purposes: pa.Table | None) -> np.ndarray:
-    """int64: sources that survey."""
-    if purposes is None or not purposes.num_rows or "purpose" not in purposes.column_names:
-        return np.zeros(0, np.int64)
-    chosen = purposes.filter(pc.equal(purposes["purpose"], "survey"))["src"]
-    return np.unique(chosen.to_numpy().astype(np.int64))
-
-
 def from_darknet(
     sources: pa.Table | None,
     sets: pa.Table | None,
     holders: Holders,
-    lists: Lists,
+    lists: Listed,
     surveying: np.ndarray,
     left_out: Counter[str],
 ) -> Fresh | None:
@@ -81,7 +46,7 @@ def from_darknet(
         return None
     address = sources["src"].to_numpy().astype(np.int64)
     wanted = holders.listed(address)
-    aside = wanted & (lists.hold(address) | np.isin(address, surveying))
+    aside = wanted & (lists.find(address) | np.isin(address, surveying))
     left_out["sightings of survey organisations"] += int(aside.sum())
     table = sources.filter(pa.array(wanted & ~aside))
     if not table.num_rows:
@@ -146,7 +111,7 @@ def from_honeypots(
     sessions: pa.Table | None,
     behaviours: pa.Table | None,
     holders: Holders,
-    lists: Lists,
+    lists: Listed,
     left_out: Counter[str],
 ) -> Fresh | None:
     """What bots at listed addresses showed at honeypots."""
@@ -155,7 +120,7 @@ def from_honeypots(
     address = sessions["address"].to_numpy().astype(np.int64)
     wanted = (address >= 0) & holders.listed(address)
     roles = np.array(sessions["role"].to_pylist(), dtype=object)
-    bots = wanted & (roles == joint.BOT) & ~lists.hold(address)
+    bots = wanted & (roles == joint.BOT) & ~lists.find(address)
     left_out["honeypot sessions of loaders, surveys and others"] += int((wanted & ~bots).sum())
     table = sessions.filter(pa.array(bots))
     shown = _behaviours(behaviours, set(table["session"].to_pylist()))

@@ -30,7 +30,7 @@ from andon.detect.darknet.link.evidence import judge
 from andon.detect.darknet.link.history import MOST_LEVEL, History
 from andon.detect.darknet.link.report import VERSION, tell
 from andon.detect.darknet.link.versions import analyse
-from andon.records.contract import Context, Nothing, Outcome, Site, State, Window
+from andon.records.contract import Context, Nothing, OnTables, Outcome, Site, State, Window
 from andon.records.joint import LINKS, MATCHES
 
 _NEEDS: Final = {
@@ -55,13 +55,11 @@ def engine(site: Site) -> LinkEngine:
     return LinkEngine(site)
 
 
-class LinkEngine:
+class LinkEngine(OnTables):
     """See the module text. Raises ValueError for a setting out of range."""
 
     name: ClassVar[str] = tables.NAME
     version: ClassVar[int] = VERSION
-    reads: ClassVar[tuple[str, ...]] = ()
-    columns: ClassVar[tuple[str, ...]] = ()
     window: ClassVar[Window] = Window(tile="1d", spans=("1d",))
     needs: ClassVar[tuple[str, ...]] = tuple(_NEEDS.values())
     uses: ClassVar[tuple[str, ...]] = (
@@ -79,29 +77,12 @@ class LinkEngine:
             "coverage": tables.COVERAGE,
         }
     )
-    limit: ClassVar[int] = 1
     carries: ClassVar[type[State]] = History
 
     def __init__(self, site: Site) -> None:
-        self._setting = {name: self._number(site, name) for name in _LIMITS}
+        self._setting = {name: site.count(self.name, name, *of) for name, of in _LIMITS.items()}
         self._key = site.hash_key
         self._aside = Aside(site)
-
-    def _number(self, site: Site, name: str) -> int:
-        default, most = _LIMITS[name]
-        value = int(site.setting(self.name, name, default))
-        if not 1 <= value <= most:
-            raise ValueError(f"{self.name}.{name} is {value}; it is between 1 and {most:,}")
-        return value
-
-    def empty(self) -> Nothing:
-        return Nothing()
-
-    def summarise(self, batch: pa.RecordBatch, into: Nothing) -> Nothing:
-        return into
-
-    def merge(self, a: Nothing, b: Nothing) -> Nothing:
-        return a
 
     def remember(self, carry: History | None, ctx: Context[History]) -> tuple[History, Counter[str]]:
         """The history with this span in it, and what was left out of it."""

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from andon.detect.darknet.link.history import Darknet, History, Sessions
 from andon.records import joint
 from andon.records.contract import Site
+from andon.sketch.surveys import surveys
 
 ROLES: Final = (joint.BOT, joint.LOADER, joint.SURVEY, joint.RELAY, joint.PERSON, joint.UNKNOWN)
 LOADER: Final = ROLES.index(joint.LOADER)
@@ -101,19 +102,14 @@ class Day:
 def read_day(history: History, tables: dict[str, pa.Table | None], aside: Aside) -> Day:
     """``tables``: "sources", "portsets", "behaviours", "sessions", "purposes"; each may be None."""
     left_out: Counter[str] = Counter()
-    surveys = _surveys(tables.get("purposes"))
-    history, dark = _darknet(history, tables.get("sources"), tables.get("portsets"), aside, surveys, left_out)
+    surveying = surveys(tables.get("purposes"))
+    history, dark = _darknet(
+        history, tables.get("sources"), tables.get("portsets"), aside, surveying, left_out
+    )
     history, sessions = _sessions(
-        history, tables.get("sessions"), tables.get("behaviours"), aside, surveys, left_out
+        history, tables.get("sessions"), tables.get("behaviours"), aside, surveying, left_out
     )
     return Day(history, dark, sessions, left_out)
-
-
-def _surveys(purposes: pa.Table | None) -> np.ndarray:
-    if purposes is None or not purposes.num_rows:
-        return np.zeros(0, np.uint32)
-    found: np.ndarray = purposes.filter(pc.equal(purposes["purpose"], "survey"))["src"].to_numpy()
-    return np.unique(found.astype(np.uint32))
 
 
 def _seconds(column: pa.ChunkedArray) -> np.ndarray:
@@ -141,7 +137,7 @@ def _darknet(
     sources: pa.Table | None,
     portsets: pa.Table | None,
     aside: Aside,
-    surveys: np.ndarray,
+    surveying: np.ndarray,
     left_out: Counter[str],
 ) -> tuple[History, Darknet]:
     empty = History.empty().darknet
@@ -150,7 +146,7 @@ def _darknet(
     src = sources["src"].to_numpy().astype(np.uint32)
     prints, texts = _numbers(sources["fingerprint"], history.fingerprints)
     out = aside.find(src, left_out)
-    survey = np.isin(src, surveys) & (out == 0)
+    survey = np.isin(src, surveying) & (out == 0)
     left_out["survey in the darknet"] += len(np.unique(src[survey]))
     keep = np.flatnonzero(out != FORGED)
     src, prints, out = src[keep], prints[keep], ((out == LISTED) | survey)[keep]
@@ -188,7 +184,7 @@ def _sessions(
     sessions: pa.Table | None,
     behaviours: pa.Table | None,
     aside: Aside,
-    surveys: np.ndarray,
+    surveying: np.ndarray,
     left_out: Counter[str],
 ) -> tuple[History, Sessions]:
     empty = History.empty().sessions
@@ -201,7 +197,7 @@ def _sessions(
     source = np.where(numbered, address, 0).astype(np.uint32)
     out = aside.find(source, Counter())
     aside.find(np.unique(source[numbered]), left_out)
-    not_matched = np.isin(role, [ROLES.index(name) for name in _NOT_MATCHED]) | np.isin(source, surveys)
+    not_matched = np.isin(role, [ROLES.index(name) for name in _NOT_MATCHED]) | np.isin(source, surveying)
     left_out["survey and relay sessions"] += int((not_matched & numbered & (out == 0)).sum())
     keep = np.flatnonzero(numbered & (out != FORGED))
     at = _seconds(sessions["start"])

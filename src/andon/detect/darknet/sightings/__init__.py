@@ -66,9 +66,7 @@ class SightingsEngine:
     carries: ClassVar[type[State]] = Nothing
 
     def __init__(self, site: Site) -> None:
-        self._rows = int(site.setting(self.name, "rows", _MOST_ROWS))
-        if not 1 <= self._rows <= _MOST_ROWS:
-            raise ValueError(f"{self.name}.rows is {self._rows}; it is between 1 and {_MOST_ROWS:,}")
+        self._rows = site.count(self.name, "rows", _MOST_ROWS, _MOST_ROWS)
         self._key = site.hash_key
 
     def empty(self) -> Sightings:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from andon.records.packet import ACK, ICMP, IPV4, PROTO_ICMP, PROTO_TCP, PROTO_UDP, RST, TCP, UDP
+from andon.sketch.asks import KIND_ICMP, KIND_UDP, asks
 from andon.sketch.hashing import mix64
 from andon.sketch.rows import find_or_add, is_kept
 
@@ -26,7 +26,6 @@ DAY_MS = 86_400_000
 LATEST = 0xFFFFFFFF  # what the complement of a last time is taken from
 SOURCE_SHIFT = 31
 GIVEN = 1 << 30  # bit of a key that has a fingerprint
-_REQUESTS = (1 << 8) | (1 << 10) | (1 << 13) | (1 << 15) | (1 << 17)  # ICMP types that ask
 _MILLION = 1_000_000
 _SHIFT = np.uint64(SOURCE_SHIFT)
 
@@ -50,24 +49,11 @@ def requests(
     UDP from a service (a port below 1,024) to a high port is an answer to a forged request."""
     found = 0
     for i in range(ts.shape[0]):
-        seen = layers[i]
-        if seen & IPV4 == 0:
+        kind = asks(proto[i], layers[i], flags[i], np.int64(icmp_type[i]))
+        port = np.int64(0) if kind == KIND_ICMP else np.int64(dst_port[i])
+        if kind < 0 or (kind == KIND_UDP and src_port[i] < 1024 <= port):
             continue
-        protocol = np.int64(proto[i])
-        port = np.int64(dst_port[i])
-        if protocol == PROTO_TCP and seen & TCP:
-            if flags[i] & (ACK | RST):
-                continue
-        elif protocol == PROTO_UDP and seen & UDP:
-            if src_port[i] < 1024 <= port:
-                continue
-        elif protocol == PROTO_ICMP and seen & ICMP:
-            if icmp_type[i] >= 32 or not (_REQUESTS >> np.int64(icmp_type[i])) & 1:
-                continue
-            port = np.int64(0)
-        else:
-            continue
-        what = np.uint64(protocol << 16 | port)
+        what = np.uint64(np.int64(proto[i]) << 16 | port)
         keys[found] = np.uint64(src[i]) << _SHIFT | what
         lower[found] = np.uint32(what)
         millisecond[found] = np.uint32((ts[i] // _MILLION) % DAY_MS)
@@ -84,6 +70,7 @@ def enter(
     what: np.ndarray,
     mark: np.ndarray,
     start: int,
+    sampled_by: np.uint64,
     keys: np.ndarray,
     times: np.ndarray,
     packets: np.ndarray,
@@ -92,10 +79,10 @@ def enter(
     used: int,
     room: int,
     level: int,
-    sampled_by: np.uint64,
     salt: np.uint64,
 ) -> tuple[int, int]:
-    """Enter sightings from ``start`` on; gives (position reached, rows used). ``first`` decides on the quarter."""
+    """Enter sightings from ``start`` on; gives (position reached, rows used), as
+    ``KeyedRows.walk`` wants it. ``first`` decides on the quarter."""
     for i in range(start, new.shape[0]):
         key = new[i]
         if level > 0 and not is_kept(mix64(key & sampled_by, salt), level):
@@ -104,10 +91,10 @@ def enter(
         if slot < 0:
             return i, used
         quarter = np.int64(first[i]) // QUARTER_MS
-        at = 2 * quarter
-        times[slot, at] = min(times[slot, at], first[i])
-        times[slot, at + 1] = min(times[slot, at + 1], np.uint32(LATEST - last[i]))
-        packets[slot, quarter] += count[i]
+        at = 2 * (QUARTERS * slot + quarter)
+        times[at] = min(times[at], first[i])
+        times[at + 1] = min(times[at + 1], np.uint32(LATEST - last[i]))
+        packets[QUARTERS * slot + quarter] += count[i]
         whats[slot] = max(whats[slot], what[i])
         marks[slot] = max(marks[slot], mark[i])
     return new.shape[0], used

@@ -71,7 +71,10 @@ class Sightings:
         self.packets += found
         self.answers += size - found
         none = np.zeros(found, np.uint64)
-        self._enter(keys[:found], time[:found], time[:found], none + np.uint64(1), lower[:found], none)
+        one = none + np.uint64(1)
+        self.rows.walk(
+            enter, (keys[:found], time[:found], time[:found], one, lower[:found], none), self.rows.sampled_by
+        )
 
     def _add_sources(self, batch: pa.RecordBatch) -> None:
         first, last = column(batch, "first") // _MILLION, column(batch, "last") // _MILLION
@@ -94,41 +97,11 @@ class Sightings:
         lower = np.where(mark > 0, np.uint64(GIVEN) | hashed, what.astype(np.uint64))
         keys = column(batch, "src").astype(np.uint64) << np.uint64(SOURCE_SHIFT) | lower
         self.packets += int(count.sum())
-        self._enter(keys, begin.astype(np.uint32), end.astype(np.uint32), count, what, mark)
-
-    def _enter(
-        self,
-        keys: np.ndarray,
-        first: np.ndarray,
-        last: np.ndarray,
-        count: np.ndarray,
-        what: np.ndarray,
-        mark: np.ndarray,
-    ) -> None:
-        rows, at = self.rows, 0
-        while True:
-            at, rows.used = enter(
-                keys,
-                first,
-                last,
-                count,
-                what,
-                mark,
-                at,
-                rows.keys,
-                rows.columns["times"],
-                rows.columns["packets"],
-                rows.columns["what"],
-                rows.columns["mark"],
-                rows.used,
-                rows.room,
-                rows.level,
-                rows.sampled_by,
-                rows.salt,
-            )
-            if at >= len(keys):
-                return
-            rows.make_room()
+        self.rows.walk(
+            enter,
+            (keys, begin.astype(np.uint32), end.astype(np.uint32), count, what, mark),
+            self.rows.sampled_by,
+        )
 
     def _forget_names(self) -> None:
         # The lowest stay, whatever came first: the marks are hashes.

@@ -26,7 +26,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from andon.detect.darknet.synchrony import groups, judge, known, reference, stretches
+from andon.detect.darknet.synchrony import groups, judge, reference, stretches
 from andon.detect.darknet.synchrony.carry import Carry
 from andon.detect.darknet.synchrony.events import Told, tell
 from andon.detect.darknet.synchrony.kernel import answering
@@ -35,6 +35,7 @@ from andon.detect.darknet.synchrony.series import PARTNERS
 from andon.detect.darknet.synchrony.summary import READ, Tile
 from andon.records.contract import Context, Outcome, Site, State, Window
 from andon.records.coordination import ACTIVITY, ALERTS
+from andon.sketch.surveys import Listed, surveys
 
 _SPANS_A_DAY = 144
 _START_SHARE, _STOP_SHARE = 0.6, 0.3  # of the budget; the rest is left for what the model does not know
@@ -90,7 +91,7 @@ class SynchronyEngine:
                 f"{self.name}.pairs is {self._pairs:,} and .remembered {self._remembered:,}; the first must be at "
                 f"least {_LEAST_PAIRS:,}, the second no less than the first"
             )
-        self._listed = known.Listed(site.lists)
+        self._listed = Listed(site.lists)
         self._answers = answering()
 
     def empty(self) -> Tile:
@@ -111,14 +112,14 @@ class SynchronyEngine:
         span = ctx.start // SPAN_NS
         pairs = summary.pairs()
         left_out = self._listed.find(pairs.source) | groups.sweeping(pairs)
-        left_out |= np.isin(pairs.source, known.surveys(ctx.tables.get("darknet.purpose:sources@last")))
-        surveys = len(np.unique(pairs.source[left_out]))
+        left_out |= np.isin(pairs.source, surveys(ctx.tables.get("darknet.purpose:sources@last")))
+        surveying = len(np.unique(pairs.source[left_out]))
         pairs = pairs.where(~left_out)
         seen = state.memory.take(
             pairs.key, np.ones(len(pairs), np.bool_), span, self._horizon, self._remembered
         )
         narrow = seen.ports < groups.SWEEP_EVER
-        surveys += len(np.unique(pairs.source[~narrow]))
+        surveying += len(np.unique(pairs.source[~narrow]))
         pairs, seen = pairs.where(narrow), seen.where(narrow)
         counted = groups.count(pairs, seen)
         before = state.span if state.span >= 0 else None
@@ -150,7 +151,7 @@ class SynchronyEngine:
             ended = stretches.stops(
                 state.of_active, state.active, counted, span, stopping, held_active, state.memory
             )
-        told: Told = tell(state, counted, began, ended, summary, surveys, self._budget, ctx)
+        told: Told = tell(state, counted, began, ended, summary, surveying, self._budget, ctx)
         judge.settle(state.active, np.unique(ended.unit[ended.alerted]))
         if span % 6 == 0:
             for levels in (state.new, state.active):

@@ -17,8 +17,9 @@ factor only; ``regauge`` chooses it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -45,6 +46,18 @@ _WIDTHS: Final = {"level": 3, "began": 3, "total": 3, "miss": 4, "size": 4}
 _SHARED: Final = ("rate", "began_rate", "exposure", "spans")
 
 
+def admit_units(held: Any, arrays: Iterable[str], units: np.ndarray) -> None:
+    """Make room in ``held.unit`` (ascending) and the arrays of these names for units (ascending) that are not there."""
+    at = np.searchsorted(held.unit, units)
+    there = at < len(held.unit)
+    there[there] = held.unit[at[there]] == units[there]
+    at, fresh = at[~there], units[~there]
+    if len(fresh):
+        held.unit = np.insert(held.unit, at, fresh)
+        for name in arrays:
+            setattr(held, name, np.insert(getattr(held, name), at, 0.0, axis=0))
+
+
 @dataclass
 class Levels:
     """Parallel float64 arrays over ``unit`` (int64, ascending), and what all units share."""
@@ -69,14 +82,7 @@ class Levels:
 
     def admit(self, units: np.ndarray) -> None:
         """Make room for units (ascending) that are not there yet."""
-        at = np.searchsorted(self.unit, units)
-        there = at < len(self.unit)
-        there[there] = self.unit[at[there]] == units[there]
-        at, fresh = at[~there], units[~there]
-        if len(fresh):
-            self.unit = np.insert(self.unit, at, fresh)
-            for name in _WIDTHS:
-                setattr(self, name, np.insert(getattr(self, name), at, 0.0, axis=0))
+        admit_units(self, _WIDTHS, units)
 
     def forget(self) -> None:
         """Drop units of which nothing worth keeping is known."""

@@ -26,6 +26,7 @@ from typing import Final, Self
 
 import numpy as np
 
+from andon.detect.darknet.synchrony.baseline import admit_units
 from andon.sketch.state import StateError
 
 HOURS: Final = 24
@@ -134,7 +135,7 @@ class Reference:
         if last < 0:
             self.clock = np.array([hour, hour, -1.0, 0.0])
             return
-        self._admit(units[counts > 0])
+        admit_units(self, _WIDTHS, units[counts > 0])
         entered = np.zeros(len(self.unit), np.float32)
         mine = counts > 0
         entered[np.searchsorted(self.unit, units[mine])] = counts[mine]
@@ -166,16 +167,6 @@ class Reference:
             now = self.ring[:, k] / np.float32(6 * common)
             self.past[:, k] = (1 - weight) * self.past[:, k] + weight * now
             self.days[k] += 1
-
-    def _admit(self, units: np.ndarray) -> None:
-        at = np.searchsorted(self.unit, units)
-        there = at < len(self.unit)
-        there[there] = self.unit[at[there]] == units[there]
-        at, fresh = at[~there], units[~there]
-        if len(fresh):
-            self.unit = np.insert(self.unit, at, fresh)
-            for name in _WIDTHS:
-                setattr(self, name, np.insert(getattr(self, name), at, 0.0, axis=0))
 
     def _forget(self) -> None:
         keep = self.ring.sum(axis=1) + 6 * self.past.sum(axis=1) >= _KEPT

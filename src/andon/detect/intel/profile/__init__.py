@@ -66,16 +66,9 @@ class ProfileEngine:
     carries: ClassVar[type[State]] = Memory
 
     def __init__(self, site: Site) -> None:
-        self._limits = {name: self._number(site, name) for name in _LIMITS}
+        self._limits = {name: site.count(self.name, name, *of) for name, of in _LIMITS.items()}
         self._key = site.hash_key
         self._known = targets.KnownSystems(site.assets)
-
-    def _number(self, site: Site, name: str) -> int:
-        default, most = _LIMITS[name]
-        value = int(site.setting(self.name, name, default))
-        if not 1 <= value <= most:
-            raise ValueError(f"{self.name}.{name} is {value}; it is between 1 and {most:,}")
-        return value
 
     def empty(self) -> Reports:
         return Reports(self._limits["reports"])
