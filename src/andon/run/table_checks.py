@@ -68,6 +68,20 @@ def wants_tables(finding: Finding) -> bool:
     return any(item.check is not None and _over_tables(item.check) for item in finding.evidence)
 
 
+def count_all(findings: Sequence[tuple[Finding, Mapping[str, Place]]], answers: Answers) -> list[Finding]:
+    """``count_checks`` of many findings, each with the tables of its span; what can be is asked in one go."""
+    answers.ask(
+        (check.expression, sql_name(name), place)
+        for finding, places in findings
+        for check in _table_checks(finding)
+        for name, place in places.items()
+    )
+    return [
+        count_checks(finding, places, answers) if places or wants_tables(finding) else finding
+        for finding, places in findings
+    ]
+
+
 def count_checks(finding: Finding, places: Mapping[str, Place], answers: Answers) -> Finding:
     """The finding with its checks over tables run. ``places``: tables of its span, by ``ENGINE:TABLE``."""
     return finding.with_evidence(
@@ -316,16 +330,7 @@ class SpanParts:
             places = [self._places(*each, tables) for each in zip(findings, spans, strict=True)]
             for name in sorted({name for every in places for name in every}):
                 write_table(tables[name], folder / table_path(name))
-            answers.ask(
-                (check.expression, sql_name(name), place)
-                for finding, every in zip(findings, places, strict=True)
-                for check in _table_checks(finding)
-                for name, place in every.items()
-            )
-            return [
-                count_checks(finding, every, answers) if every or wants_tables(finding) else finding
-                for finding, every in zip(findings, places, strict=True)
-            ]
+            return count_all(list(zip(findings, places, strict=True)), answers)
 
     def _places(
         self, finding: Finding, turn: tuple[str, int], tables: Mapping[str, Sequence[pa.Table]]

@@ -34,7 +34,7 @@ from andon.run.live.trouble import passes
 from andon.run.live.watermark import AHEAD
 from andon.run.settings import digest_of
 from andon.run.shelf import EARLIEST, times
-from andon.run.table_checks import Answers, Place, count_checks
+from andon.run.table_checks import Answers, Place, count_all
 from andon.store.casebook import Casebook, Checkpoint, Conclusion, Message
 from andon.store.casebook.files import StateFiles
 from andon.store.errors import StoreError
@@ -247,12 +247,10 @@ class Ledger:
                     paths.get(name, ""), table.schema, empty=name not in paths
                 )
         with Answers(self.tables.folder.parent) as answers:
-            found = [
-                tuple(
-                    count_checks(finding, places.get((one.span, one.start), {}), answers) for finding in mine
-                )
-                for one, mine in zip(waiting, found, strict=True)
-            ]
+            of = [places.get((one.span, one.start), {}) for one in waiting]
+            asked = [(finding, here) for here, mine in zip(of, found, strict=True) for finding in mine]
+            answered = iter(count_all(asked, answers))
+            found = [tuple(next(answered) for _ in mine) for mine in found]
         stored = []
         for one, mine, files in zip(waiting, found, written, strict=True):
             stored.append(
