@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from andon.records.finding import Finding
+from andon.records.model import Model
 
 SECOND = 1_000_000_000
 _UNITS = {"s": SECOND, "min": 60 * SECOND, "h": 3600 * SECOND, "d": 86400 * SECOND}
@@ -103,6 +104,9 @@ class Site:
     rdns: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))  # uint32 address -> name
     locator: Locator | None = None
     assets: pa.Table | None = None  # records.asset.ASSET: which system has which address, and when
+    reputation: pa.Table | None = None  # records.reputation.REPUTATION: black and white lists
+    models: Mapping[str, Model] = field(default_factory=lambda: MappingProxyType({}))  # by Model.kind
+    inside: tuple[str, ...] = ()  # the organisation's own prefixes, CIDR; empty: private and link-local addresses
     organisations: tuple[Organisation, ...] = ()
     relations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     # name -> relation that one packet can show (tcp.seq == ip.dst): tools of the catalogue

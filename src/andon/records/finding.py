@@ -42,6 +42,14 @@ KINDS: Mapping[str, str] = {
     "malware-profile": "medium",
     "malware-life-cycle": "informational",
     "asset-suspected-infected": "high",
+    "infected-terminal": "high",
+    "suspected-terminal": "medium",
+    "suspected-destination": "medium",
+    "beacon": "low",
+    "suspected-url": "medium",
+    "redirect-chain": "medium",
+    "user-at-risk": "low",
+    "flow-anomaly": "low",
 }
 
 

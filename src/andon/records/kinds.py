@@ -14,12 +14,14 @@ from typing import Final
 
 import pyarrow as pa
 
-from andon.records import honeypot, packet, report, sighting
+from andon.records import contact, flow, honeypot, packet, report, sighting
 
 PACKET: Final = "packet"
 HONEYPOT_SESSION: Final = "honeypot-session"
 DARKNET_SOURCE: Final = "darknet-source"
 REPORT: Final = "report"
+CONTACT: Final = "contact"
+FLOW: Final = "flow"
 _MARK: Final = b"andon.kind"
 
 
@@ -40,6 +42,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             Kind(HONEYPOT_SESSION, honeypot.SESSION, "start"),
             Kind(DARKNET_SOURCE, sighting.SIGHTING, "first"),
             Kind(REPORT, report.REPORT, "published"),
+            Kind(CONTACT, contact.CONTACT, "ts"),
+            Kind(FLOW, flow.FLOW, "ts"),
         )
     }
 )

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from andon.records.contract import Site
+from andon.records.model import Model
 from andon.run.engines import AnyEngine
 
 
@@ -28,6 +29,8 @@ def _plain(value: Any) -> Any:
         with pa.ipc.new_stream(sink, value.schema) as writer:
             writer.write_table(value)
         return hashlib.sha256(sink.getvalue()).hexdigest()
+    if isinstance(value, Model):
+        return value.digest
     if isinstance(value, dict) or hasattr(value, "items"):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
