@@ -11,6 +11,7 @@ import typer
 from andon.cli.terminal import Format, fail, note, progress, unreadable
 
 if TYPE_CHECKING:
+    from andon.observe.logs.options import Options
     from andon.records.contract import Site
     from andon.run.batch import Analysis
     from andon.run.inputs import Inputs
@@ -21,7 +22,8 @@ def command(
     files: list[str] = typer.Argument(
         ...,
         metavar="FILE...",
-        help="Captures, honeypot logs, tables of darknet sources, reports, asset lists; - for standard input.",
+        help="Captures; logs of proxies, Zeek, Suricata, honeypots; flows; tables of darknet sources, reports, asset "
+        "lists; - for standard input.",
     ),
     telescope: str = typer.Option(
         "", "--telescope", help="Dark prefixes, comma separated; inferred from the traffic if not given."
@@ -48,6 +50,18 @@ def command(
         "",
         "--assets-owner",
         help="Whose the listed systems are, whatever the lists say: name of an organisation.",
+    ),
+    logformat: str = typer.Option(
+        "", "--logformat", help="Format of text logs: a Squid logformat, or the name of one (squid, combined)."
+    ),
+    log_map: Path | None = typer.Option(
+        None, "--log-map", help="TOML file that says what the fields of CSV or JSON lines mean (docs/logs.md)."
+    ),
+    terminal: str = typer.Option(
+        "user", "--terminal", help="What a terminal is known by: user (else the address), or address."
+    ),
+    pseudonym_key: Path | None = typer.Option(
+        None, "--pseudonym-key", help="Users and addresses of logs as pseudonyms under the key in this file."
     ),
     rdns: Path | None = typer.Option(
         None, "--rdns", help="Reverse names: CSV ADDRESS,NAME. Nothing is looked up."
@@ -92,7 +106,7 @@ def command(
         site = replace(site, hash_key=hash_key)
     try:
         with spooled(files) as paths, progress("analyze") as report:
-            inputs = Inputs.of(paths)
+            inputs = Inputs.of(paths, _log_options(logformat, log_map, terminal, pseudonym_key))
             _lists(inputs, assets)
             site = with_assets(site, inputs, owner)
             engines = load_engines(site, engine or None, also)
@@ -111,6 +125,22 @@ def command(
         fail(f"{error}", 1)
     if not result.readable:
         fail("none of the files could be read", 1)
+
+
+def _log_options(logformat: str, mapping: Path | None, terminal: str, key: Path | None) -> Options:
+    from andon.observe.logs.options import Options
+
+    if terminal not in ("user", "address"):
+        fail(f"--terminal {terminal}: it is user or address", 2)
+    secret = None
+    if key is not None:
+        from andon.observe.logs.pseudonyms import read_key
+
+        try:
+            secret = read_key(key)
+        except (OSError, ValueError) as error:
+            fail(f"--pseudonym-key {key}: {error}", 2)
+    return Options(logformat, mapping, terminal, secret)
 
 
 def _usable(files: list[str], out: Path | None) -> None:

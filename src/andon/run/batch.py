@@ -20,7 +20,7 @@ import pyarrow as pa
 from andon.observe.sensors import ASSETS
 from andon.records.contract import Site, duration_ns
 from andon.records.finding import SEVERITIES, Evidence, Finding
-from andon.records.kinds import DARKNET_SOURCE, HONEYPOT_SESSION, PACKET, REPORT
+from andon.records.kinds import CONTACT, DARKNET_SOURCE, FLOW, HONEYPOT_SESSION, PACKET, REPORT
 from andon.run.conclusions import Concluded, Conclusions, outcome_tables
 from andon.run.engines import AnyEngine, load_engines
 from andon.run.feed import LATENESS, Feed, FileReport, Telescope
@@ -32,7 +32,7 @@ from andon.run.windows import MAX_OPEN
 
 _DAY = 86_400_000_000_000
 _NOUNS = {PACKET: "packets", HONEYPOT_SESSION: "sessions", DARKNET_SOURCE: "darknet sources", REPORT: "reports",
-          ASSETS: "assets"}  # fmt: skip
+          ASSETS: "assets", CONTACT: "log lines", FLOW: "flows"}  # fmt: skip
 
 
 @dataclass

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from andon.observe.logs.options import Options
 from andon.observe.sensors import ASSETS, Sensor, sniff
+from andon.observe.sensors.logs import Logs
 from andon.records.asset import ASSET
 from andon.records.contract import Site
 from andon.records.kinds import PACKET
@@ -30,14 +32,14 @@ class Inputs:
     reports: list[FileReport] = field(default_factory=list)
 
     @classmethod
-    def of(cls, paths: Sequence[str | Path]) -> Inputs:
-        """Look into each file."""
+    def of(cls, paths: Sequence[str | Path], options: Options | None = None) -> Inputs:
+        """Look into each file. ``options``: what the operator says about logs."""
         found = cls()
         for path in paths:
             report = FileReport(str(path))
             found.reports.append(report)
             try:
-                sensor = sniff(path)
+                sensor = sniff(path, options)
             except OSError:
                 sensor = None
             if sensor is None or sensor.kind == PACKET:
@@ -48,15 +50,31 @@ class Inputs:
         return found
 
 
+def kinds_of(sensor: Sensor) -> tuple[str, ...]:
+    """Kinds of the records that a sensor gives, the one it is known by first."""
+    kinds: tuple[str, ...] = getattr(sensor, "kinds", (sensor.kind,))
+    return kinds
+
+
 def with_assets(site: Site, inputs: Inputs, owner: str = "") -> Site:
-    """The site with the assets of the lists among the inputs, and what became of them in their reports."""
+    """The site with the assets of the lists among the inputs, and what became of them in their reports. Logs are told
+    of them, too: a lease says whose an address was."""
     tables = [] if site.assets is None else [site.assets]
     for sensor, report in inputs.assets:
         try:
             tables.append(assets_of(sensor, report, owner))
         except (OSError, ValueError) as error:
             report.error = f"{error}"
-    return replace(site, assets=pa.concat_tables(tables)) if tables else site
+    if not tables:
+        return site
+    assets = pa.concat_tables(tables)
+    inputs.records = [
+        (replace(sensor, options=replace(sensor.options, leases=assets)), report)
+        if isinstance(sensor, Logs)
+        else (sensor, report)
+        for sensor, report in inputs.records
+    ]
+    return replace(site, assets=assets)
 
 
 def assets_of(sensor: Sensor, report: FileReport, owner: str = "") -> pa.Table:

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 import pyarrow as pa
 
-from andon.records.kinds import KINDS, REPORT, marked
+from andon.records.kinds import KINDS, REPORT, kind_of, marked
 from andon.run.feed import FileReport
-from andon.run.inputs import note_skipped
+from andon.run.inputs import kinds_of, note_skipped
 
 if TYPE_CHECKING:
     from andon.observe.sensors import Sensor
@@ -98,17 +98,19 @@ class Shelf:
         """Read a file; gives the numbers of records as they come. What is wrong with it stands in the report."""
         from andon.observe.jsonlines import Skipped
 
-        if sensor.kind not in KINDS:
-            report.error = f"sensor {sensor.name} gives records of an unknown kind {sensor.kind!r}"
+        kinds = kinds_of(sensor)
+        if unknown := [kind for kind in kinds if kind not in KINDS]:
+            report.error = f"sensor {sensor.name} gives records of an unknown kind {unknown[0]!r}"
             return
-        number, kind, skipped = len(self.reports), KINDS[sensor.kind], Skipped()
+        number, skipped = len(self.reports), Skipped()
         self.reports.append(report)
         self._seen.append({})
         try:
             for batch in sensor.read(report.path, skipped):
                 if not batch.num_rows:
                     continue
-                if not batch.schema.equals(kind.schema):
+                kind = KINDS[kind_of(batch) if len(kinds) > 1 else kinds[0]]
+                if kind.name not in kinds or not batch.schema.equals(kind.schema):
                     raise ValueError(f"sensor {sensor.name} gives no records of kind {kind.name}")
                 report.records += batch.num_rows
                 self._put(number, kind.name, batch, times(batch, kind.time))
@@ -231,6 +233,7 @@ class Shelf:
             if self.reports[file].kind != REPORT:
                 gone |= {(file, day) for day in _lonely({day: one.rows for day, one in days.items()})}
         for kind in {report.kind for report in self.reports}:
+            # A file is judged as a whole by the first kind that it holds.
             mine = [file for file, report in enumerate(self.reports) if report.kind == kind]
             left: dict[int, int] = {}
             for file in mine:

@@ -20,6 +20,7 @@ from andon.observe.compressed import compression, decompressor
 
 if TYPE_CHECKING:
     from andon.observe.jsonlines import Skipped
+    from andon.observe.logs.options import Options
 
 ASSETS: Final = (
     "asset"  # what a sensor of asset lists gives: rows of records.asset.ASSET, which are no events
@@ -31,13 +32,16 @@ _OURS: Final = (
     "andon.observe.sensors.sightings",
     "andon.observe.sensors.honeypots",
     "andon.observe.sensors.assets",
+    "andon.observe.sensors.logs",
     "andon.observe.sensors.reports",
 )
 
 
 class Sensor(Protocol):
     """``name``: of the format, as ``andon count`` shows it; ``kind``: of its records, or ``ASSETS``. A sensor may have
-    ``count(path) -> dict`` too, for ``andon count``; without it ``sensors.totals`` counts its records."""
+    ``count(path) -> dict`` too, for ``andon count``; without it ``sensors.totals`` counts its records. One that gives
+    records of several kinds has ``kinds`` (``kind`` first), and marks each batch (``records.kinds.marked``).
+    """
 
     name: str
     kind: str
@@ -63,12 +67,23 @@ def _made(module: str) -> Sensor:
     return made
 
 
-def sniff(path: str | Path) -> Sensor | None:
-    """The sensor for a file, None if no sensor knows it. Raises OSError."""
+def sniff(path: str | Path, options: Options | None = None) -> Sensor | None:
+    """The sensor for a file, None if no sensor knows it; one for logs heeds what the operator says of them. Raises
+    OSError."""
     head, name = head_of(path), str(path)
     if Path(path).suffix in _COMPRESSED:
         name = name.removesuffix(Path(path).suffix)
-    return next((sensor for sensor in sensors() if sensor.recognise(head, name)), None)
+    asked = (with_options(sensor, options) for sensor in sensors())
+    return next((sensor for sensor in asked if sensor.recognise(head, name)), None)
+
+
+def with_options(sensor: Sensor, options: Options | None) -> Sensor:
+    """The sensor, told what the operator says about logs if it is one for logs."""
+    if options is None or sensor.name != "log":
+        return sensor
+    from andon.observe.sensors.logs import Logs
+
+    return Logs(options)
 
 
 def head_of(path: str | Path, length: int = LOOK) -> bytes:

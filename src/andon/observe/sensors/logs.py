@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from andon.observe.jsonlines import Skipped
 
 
-@dataclass(frozen=True)
+@dataclass
 class Logs:
+    """``options``: what the operator says about formats and terminals."""
+
     options: Options = field(default_factory=Options)
     name: str = "log"
     kind: str = CONTACT
