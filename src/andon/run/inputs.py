@@ -103,6 +103,8 @@ def note_skipped(report: FileReport, skipped: Skipped) -> None:
     """What was not read of a file of other records than packets."""
     for reason, count in skipped.reasons.items():
         report.skipped[reason] = report.skipped.get(reason, 0) + count
+    for what, count in skipped.passed.items():
+        report.skipped[what] = report.skipped.get(what, 0) + count
     report.places += skipped.lines
     if skipped.lines:  # else it is a remark
         report.damage += [f"line {line:,}: {what}" if line else what for line, what in skipped.examples]

@@ -30,10 +30,12 @@ class Stream(Protocol):
 
 @dataclass
 class Skipped:
-    """Lines that were not read, by reason, with a few examples: (line number from 1, reason)."""
+    """Lines that were not read, by reason, with a few examples: (line number from 1, reason). ``passed``: lines that
+    were read and hold nothing of use here, by what they are; that is no damage."""
 
     reasons: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[int, str]] = field(default_factory=list)
+    passed: Counter[str] = field(default_factory=Counter)
 
     @property
     def lines(self) -> int:
@@ -43,6 +45,11 @@ class Skipped:
         self.reasons[reason] += count
         if len(self.examples) < _EXAMPLES:
             self.examples.append((line, reason))
+
+    def leave(self, what: str, count: int = 1) -> None:
+        """Lines that are good, and not of use here."""
+        if count:
+            self.passed[what] += count
 
 
 class Block:
@@ -137,6 +144,10 @@ class Block:
         """The whole line of a row, without its end."""
         start = int(self._starts[row])
         return bytes(self._data[start:].tobytes().split(b"\n", 1)[0])
+
+    def places(self, path: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(bytes, begins, ends, kinds) of a path: where its values lie (``logs.encode``)."""
+        return (self._data, *self._places(path))
 
     def _places(self, path: str, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         column = self._paths.number[path]

@@ -42,7 +42,7 @@ def totals(sensor: Sensor, path: str | Path) -> Totals:
         **seen.numbers(sensor.kind),
         "first_ts": None if seen.first is None else timestamp(seen.first),
         "last_ts": None if seen.last is None else timestamp(seen.last),
-        "skipped": dict(skipped.reasons),
+        "skipped": dict(skipped.reasons + skipped.passed),
     }
 
 
