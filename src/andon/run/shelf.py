@@ -8,7 +8,8 @@ days are taken out one after another, each put in order.
 *Wild times* must not open windows without end. Records before 1990 or from 2100 on are left out; so are those of a log
 that lie more than 90 days from all others and are fewer than one in a thousand of its records; and of a kind that
 still has more than ``MOST_DAYS`` days, those farthest from the middle. All are counted (``FileReport.astray``). Reports
-are few and years apart by nature: of these three rules only the first and the last hold for them.
+are few and years apart by nature: of these three rules only the first and the last hold for them. Sensors that read a
+capture may count from its begin: a log of contacts or flows whose times are all before 1990 is taken as it is.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 import pyarrow as pa
 
-from andon.records.kinds import KINDS, REPORT, kind_of, marked
+from andon.records.kinds import CONTACT, FLOW, KINDS, REPORT, kind_of, marked
 from andon.run.feed import FileReport
 from andon.run.inputs import kinds_of, note_skipped
 
@@ -35,6 +36,7 @@ DAY: Final = 86_400_000_000_000
 MOST_DAYS: Final = 3_660
 ROWS: Final = 65_536  # of a piece
 EARLIEST: Final = 631_152_000_000_000_000  # 1990
+_RELATIVE: Final = (CONTACT, FLOW)
 _LATEST: Final = 4_102_444_800_000_000_000  # 2100
 _LONELY: Final = 90  # days
 _RARE: Final = 1000
@@ -124,7 +126,7 @@ class Shelf:
         note_skipped(report, skipped)
 
     def _put(self, file: int, kind: str, batch: pa.RecordBatch, ts: np.ndarray) -> None:
-        good = (ts >= EARLIEST) & (ts < _LATEST)
+        good = (ts >= (0 if kind in _RELATIVE else EARLIEST)) & (ts < _LATEST)
         if not good.all():
             self.reports[file].astray += int((~good).sum())
             batch, ts = batch.filter(pa.array(good)), ts[good]
@@ -230,17 +232,20 @@ class Shelf:
         """(file, day) of records that are left out, after saying so; sets ``first`` and ``last`` of the reports."""
         gone: set[tuple[int, int]] = set()
         for file, days in enumerate(self._seen):
+            if any(one.last >= EARLIEST for one in days.values()):
+                gone |= {(file, day) for day, one in days.items() if one.first < EARLIEST}
             if self.reports[file].kind != REPORT:
-                gone |= {(file, day) for day in _lonely({day: one.rows for day, one in days.items()})}
+                left = {day: one.rows for day, one in days.items() if (file, day) not in gone}
+                gone |= {(file, day) for day in _lonely(left)}
         for kind in {report.kind for report in self.reports}:
             # A file is judged as a whole by the first kind that it holds.
             mine = [file for file, report in enumerate(self.reports) if report.kind == kind]
-            left: dict[int, int] = {}
+            held: dict[int, int] = {}
             for file in mine:
                 for day, one in self._seen[file].items():
                     if (file, day) not in gone:
-                        left[day] = left.get(day, 0) + one.rows
-            far = _far(left)
+                        held[day] = held.get(day, 0) + one.rows
+            far = _far(held)
             gone |= {(file, day) for file in mine for day in far & self._seen[file].keys()}
         for file, report in enumerate(self.reports):
             days = self._seen[file]
