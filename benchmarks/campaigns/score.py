@@ -154,21 +154,25 @@ def births_and_deaths(ledger: Ledger, death_days: int = 7) -> dict[str, Any]:
 
 def strangers(ledger: Ledger, other: Sequence[Mapping[int, str]] | None = None) -> dict[str, Any]:
     """Active campaigns of a day less than half of whose members belong to any true one. ``other``: sources of planted
-    groups that are not followed; they are no mistake."""
-    wrong, told, days = 0, 0, len(ledger.truth)
+    groups that are not followed; they are no mistake. Standing groups (there from the first day, not seen to act as one)
+    are counted apart: the engine does not claim that they are campaigns."""
+    wrong, standing, told, days = 0, 0, 0, len(ledger.truth)
     for day in range(days):
         known = dict(ledger.truth[day]) | dict(other[day] if other else {})
         members: defaultdict[str, list[bool]] = defaultdict(list)
         for source, name in ledger.named[day].items():
             members[name].append(source in known)
         bad = {name for name, mine in members.items() if 2 * sum(mine) < len(mine)}
-        wrong += len(bad)
+        unclaimed = {row["campaign"] for row in ledger.rows[day] if row["standing"]}
+        wrong += len(bad - unclaimed)
+        standing += len(bad & unclaimed)
         told += sum(bool(row["events"]) for row in ledger.rows[day] if row["campaign"] in bad)
     births = {
         row["campaign"] for day in range(1, days) for row in ledger.rows[day] if "birth" in row["events"]
     }
     return {
         "false campaigns a day": round(wrong / days, 3),
+        "standing groups that are none a day": round(standing / days, 3),
         "findings on them a day": round(told / days, 3),
         "births told in all": len(births),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +11,17 @@ from andon.detect.darknet.campaigns.memory import Campaign, Mix
 from andon.detect.darknet.campaigns.mixture import deviance
 from andon.detect.darknet.campaigns.profile import FREE, header_of, window_of, words
 from andon.detect.darknet.campaigns.units import OTHERS, Unit
+from andon.detect.darknet.campaigns.usual import header_cells
 
 BIRTH, FIRST, GROWTH, PAUSE, RESUME, PORTS, FINGERPRINT, DEATH = (
     "birth", "first-day", "growth", "pause", "resume", "ports", "fingerprint", "death",
 )  # fmt: skip
 FORGET = 30  # days after which a quiet campaign cannot come back under its name
 _GROWTH, _LEAST_MORE, _GROWTH_DEVIANCE = 2.0, 10, 12.0
+_STEADY_GROWTH, _STEADY_SIGMAS, _STEADY_DAYS, _LEAST_SWAY = 1.5, 6.0, 5, 0.08
 _PORTS_MOVED = 0.25  # total variation distance
 _ONE_PORT, _SIGMAS, _SWAYS = 0.1, 4.0, 3.0
+_IN_COUNTS = 0.5  # of what a moved port claims, to be seen in the day's counts
 
 
 @dataclass(frozen=True)
@@ -50,17 +54,29 @@ def death_after(campaign: Campaign, days: int) -> int:
     return min(max(days, 3 * campaign.longest), FORGET)
 
 
+def usual_size(campaign: Campaign) -> float:
+    """Median of the sources of the last seven active days; 0 if there was none."""
+    past = campaign.recent(7)
+    return float(np.median(past[:, 1])) if len(past) else 0.0
+
+
 def growth(campaign: Campaign, sources: int, each: int) -> Event | None:
     """Twice the sources of the median of the last seven active days, or as many that each send twice as much as on any
     of at least three. ``each``: median packets of a source, which one loud sender does not move."""
     past = campaign.recent(7)
     if not len(past):
         return None
-    usual = float(np.median(past[:, 1]))
+    usual = usual_size(campaign)
     more = sources >= _GROWTH * max(usual, 1.0, campaign.level) and sources >= usual + _LEAST_MORE
-    if more and deviance(sources, usual) >= _GROWTH_DEVIANCE:
+    # One that hardly sways: less than twice is enough.
+    sways = max(1.4826 * float(np.median(np.abs(past[:, 1] - usual))), _LEAST_SWAY * usual, usual**0.5)
+    steady = len(past) >= _STEADY_DAYS and sources >= _STEADY_GROWTH * max(usual, campaign.level)
+    more |= steady and sources - usual >= _STEADY_SIGMAS * sways
+    if more and sources >= usual + _LEAST_MORE and deviance(sources, usual) >= _GROWTH_DEVIANCE:
+        second = " (growth, or a second one of the same kind beside it)" if len(past) >= 3 else ""
         return Event(
-            GROWTH, f"grew to {sources:,} sources, from {usual:,.0f} (median of {len(past)} active days)"
+            GROWTH,
+            f"grew to {sources:,} sources, from {usual:,.0f} (median of {len(past)} active days){second}",
         )
     most = int(past[:, 2].max())
     if len(past) >= 3 and sources >= 0.8 * usual and each >= _GROWTH * max(most, 10):
@@ -70,10 +86,15 @@ def growth(campaign: Campaign, sources: int, each: int) -> Event | None:
     return None
 
 
-def ports(campaign: Campaign, unit: Unit, drawn: int) -> Event | None:
+def ports(
+    campaign: Campaign,
+    unit: Unit,
+    drawn: int,
+    counted: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None,
+) -> Event | None:
     """Ports that moved: total variation from the averaged mix of a quarter or more and three times what is usual for
     it, and a port whose share changed by a tenth or more and by four standard errors. ``drawn``: packets that today's
-    mix was counted on."""
+    mix was counted on; ``counted``: sources today and usual ones by cell, which must have changed as well."""
     codes = np.union1d(campaign.ports[0], unit.ports[0])
     before, now = _on(codes, campaign.ports), _on(codes, unit.ports)
     moved = distance(campaign.ports, unit.ports)
@@ -83,6 +104,15 @@ def ports(campaign: Campaign, unit: Unit, drawn: int) -> Event | None:
     clear = (np.abs(change) >= _ONE_PORT) & (np.abs(change) >= _SIGMAS * error * np.sqrt(2))
     if moved < max(_PORTS_MOVED, _SWAYS * campaign.sway) or not clear.any():
         return None
+    told = clear & (codes != OTHERS)
+    if counted is not None and told.any():
+        there, usual = counted(header_cells(unit.klass, codes[told]))
+        gone, gone_usual = counted(header_cells(campaign.klass, codes[told]))
+        claimed = _IN_COUNTS * np.abs(change[told]) * unit.size
+        came = (change[told] > 0) & (there - usual >= claimed)
+        went = (change[told] < 0) & (gone_usual - gone >= claimed)
+        if not (came | went).any():
+            return None
     order = np.flatnonzero(clear)
     order = order[np.argsort(-np.abs(change[order]), kind="stable")][:6]
     text = ", ".join(

@@ -105,6 +105,7 @@ class CampaignsEngine:
             memory = replace(memory, bases=bases)
         else:
             units = find(sources, _starts(memory), self._least, self._key, memory.usual, day.share)
+            day = replace(day, today=units.today, usual=memory.usual)
         after, told = advance(memory, units.units, day, self._death_days, self._least, self._method == "nmf")
         after = replace(
             after,

@@ -54,6 +54,11 @@ class Campaign:
     survey: int = 0  # sources called so by darknet.purpose, all days added
     attack: int = 0
     judged: int = 0
+    acted: bool = True  # it was seen to act as one; who was there on the first day may be a standing population
+    seen: int = -1  # all sources in the cells of ``base`` on the last active day; -1: not known
+    own: int = 0  # of these its own
+    # Cells by which it is seen without being told apart, and what was usual there before it came.
+    base: Mix = field(default_factory=lambda: (np.zeros(0, np.int64), np.zeros(0)))
 
     def sources_ever(self) -> int:
         """Distinct sources in all, estimated from the lowest hashes (exact below 256)."""
@@ -108,32 +113,37 @@ class Memory:
             arrays[f"{name}.codes"] = _stack([m[0] for m in mixes], width, "<i8", -1)
             arrays[f"{name}.shares"] = _stack([m[1] for m in mixes], width, "<f8")
         arrays |= {
+            "base.cells": _stack([c.base[0] for c in rows], _MOST_BASE, "<i8", -1),
+            "base.means": _stack([c.base[1] for c in rows], _MOST_BASE, "<f8"),
+        }
+        arrays |= {
             "usual.cells": self.usual.cells,
             "usual.means": self.usual.means,
             "usual.rest": self.usual.rest,
         }
         arrays |= {f"bases.{name}": array for name, array in sorted(self.bases.items())}
-        return pack("campaigns", 1, arrays, {"days": self.days, "forgotten": self.forgotten})
+        return pack("campaigns", 2, arrays, {"days": self.days, "forgotten": self.forgotten})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        arrays, scalars = unpack("campaigns", 1, data)
+        arrays, scalars = unpack("campaigns", 2, data)
         try:
             texts: list[Any] = json.loads(arrays["text"].tobytes())
             rows = []
             for i, (name, label) in enumerate(texts):
                 numbers: dict[str, Any] = dict(zip(_NUMBERS, arrays["numbers"][i].tolist(), strict=True))
-                numbers["from_start"] = bool(numbers["from_start"])
+                numbers |= {name: bool(numbers[name]) for name in ("from_start", "acted")}
                 mixes: dict[str, Any] = {}
                 for key, _ in _MIXES:
                     codes = arrays[f"{key}.codes"][i]
                     mixes[key] = (codes[codes >= 0], arrays[f"{key}.shares"][i][codes >= 0])
                 sample, ever = arrays["sample"][i], arrays["ever"][i]
+                cells, means = arrays["base.cells"][i], arrays["base.means"][i]
                 rows.append(
                     Campaign(
                         name=str(name), label=str(label), sway=float(arrays["sway"][i]), hours=arrays["hours"][i],
                         ring=arrays["ring"][i].reshape(RING, COURSE), sample=sample[sample < _ALL],
-                        ever=ever[ever < _ALL], **mixes, **numbers,
+                        ever=ever[ever < _ALL], base=(cells[cells >= 0], means[cells >= 0]), **mixes, **numbers,
                     )
                 )  # fmt: skip
             if len(rows) != len(arrays["numbers"]):
@@ -149,8 +159,9 @@ class Memory:
 
 _NUMBERS = (
     "born", "last", "active_days", "from_start", "state", "quiet", "longest", "level", "klass", "size", "block",
-    "survey", "attack", "judged",
+    "survey", "attack", "judged", "acted", "seen", "own",
 )  # fmt: skip
+_MOST_BASE = 8
 _MIXES = (("ports", MOST_PORTS * 2), ("networks", MOST_NETWORKS))
 
 

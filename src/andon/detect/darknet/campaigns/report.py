@@ -45,6 +45,8 @@ CAMPAIGNS = _schema(
     ("active_days", pa.int64()),
     ("match_score", pa.float64()),  # evidence that it is the campaign of before, nats; 0 on its first day
     ("events", pa.string()),  # words of changes.Event, comma between them
+    # There on the first day and not seen to act as one since: a campaign, or all who use one scanner on one service.
+    ("standing", pa.bool_()),
 )
 MEMBERS = _schema(("src", pa.uint32()), ("campaign", pa.string()), ("packets", pa.int64()))
 MOST_MEMBERS = 100_000
@@ -72,7 +74,7 @@ def campaigns_table(told: Sequence[Told], day: int, one_in: int) -> pa.Table:
                 t.unit.packets * one_in if t.unit else 0, t.unit.size * one_in if t.unit else 0,
                 mix_words(t.unit.ports if t.unit else c.ports), words(c.klass), _relation(c), c.label, purpose_of(c),
                 c.born, c.last, c.active_days, round(t.score.total, 3) if t.score else 0.0,
-                ",".join(event.kind for event in t.events),
+                ",".join(event.kind for event in t.events), not c.acted,
             )
         )  # fmt: skip
     columns = list(zip(*rows, strict=True)) or [()] * len(CAMPAIGNS)
@@ -202,6 +204,7 @@ def _finding(
             "events": kinds,
             "born": timestamp(c.born),
             "born_known": not c.from_start,
+            "standing": not c.acted,
             "last": timestamp(c.last),
             "active_days": c.active_days,
             "quiet_days": c.quiet,

@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from andon.detect.darknet.campaigns import changes
+from andon.detect.darknet.campaigns import changes, seen
 from andon.detect.darknet.campaigns.changes import BIRTH, DEATH, FIRST, PAUSE, RESUME, Event
 from andon.detect.darknet.campaigns.evidence import Score, judge, likeness, overlap
 from andon.detect.darknet.campaigns.memory import ACTIVE, COURSE, DEAD, QUIET, RING, Campaign, Memory
-from andon.detect.darknet.campaigns.units import MOST_PORTS, SAMPLE, Unit, top
+from andon.detect.darknet.campaigns.units import MOST_NETWORKS, MOST_PORTS, SAMPLE, Unit, top
+from andon.detect.darknet.campaigns.usual import Today, Usual
 
 DAY_NS = 86_400_000_000_000
 _MOST_CANDIDATES = 24  # units looked at closely for a campaign
@@ -26,16 +27,20 @@ _CANDIDATE = 0.25  # likeness of ports
 _AVERAGING = 0.3  # weight of today in the averaged mix
 _LEAST_EXPECTED = 5  # sources that a sample has to be able to show before their absence says anything
 _DRAWN_EACH = 6
+_SECOND_HALF = 0.5  # share of a unit's sources that were a campaign's the last time
 
 
 @dataclass(frozen=True)
 class Day:
-    """Of the day: start in ns, sources kept, one source in so many, hours with traffic (24 bools)."""
+    """Of the day: start in ns, sources kept, one source in so many, hours with traffic (24 bools), sources by cell and
+    what is usual of these (None, empty: not counted)."""
 
     start: int
     sources: int
     one_in: int
     observed: np.ndarray
+    today: Today | None = None
+    usual: Usual = field(default_factory=Usual.empty)
 
     @property
     def share(self) -> float:
@@ -66,9 +71,11 @@ def advance(
     pairs, scores = _identity(past, units) if given else _assign(past, units, day)
     told: list[Told] = []
     taken = set(pairs.values())
+    joined = {} if given else _in_transition(past, units, pairs, scores)
+    taken |= {n for parts in joined.values() for n in parts}
     for number, campaign in enumerate(past):
         if number in pairs:
-            unit = units[pairs[number]]
+            unit = combined([units[pairs[number]], *(units[n] for n in joined.get(number, ()))])
             told.append(_continued(campaign, unit, day, scores.get((number, pairs[number]))))
         elif (quiet := _quiet(campaign, day, death_days)) is not None:
             told.append(replace(quiet, related=_gone_into(campaign, past, units, pairs)))
@@ -110,7 +117,7 @@ def _assign(
         shared = names[unit.label] > 1 or names_before[unit.label] > 1
         score = judge(campaign, unit, day.sources, shared, campaign.quiet)
         scores[i, j] = score
-        if score.accepted:
+        if score.accepted and (day.one_in > 1 or seen.goes_on(campaign, unit, day.share)):
             table[i, j] = score.total + (0.5 if unit.known == i else 0.0)
     rows, columns = linear_sum_assignment(table, maximize=True)
     pairs = {int(i): int(j) for i, j in zip(rows, columns, strict=True) if table[i, j] > 0}
@@ -150,6 +157,55 @@ def _candidates(past: Sequence[Campaign], units: Sequence[Unit]) -> list[tuple[i
     return out
 
 
+def _in_transition(
+    past: Sequence[Campaign],
+    units: Sequence[Unit],
+    pairs: dict[int, int],
+    scores: dict[tuple[int, int], Score],
+) -> dict[int, list[int]]:
+    """Units without a campaign that are a campaign's second half on the day on which it turns (its bots take other
+    ports or another header one after the other): half of their sources were its own the last time."""
+    found: dict[int, list[int]] = {}
+    taken = set(pairs.values())
+    for n, unit in enumerate(units):
+        best = (0.0, -1)
+        for i in pairs if n not in taken and unit.block < 0 else ():
+            score = scores.get((i, n))
+            if score is None or not score.accepted or unit.size > 2 * past[i].size:
+                continue
+            _, share = overlap(past[i].sample, unit.sample, past[i].size, unit.size)
+            best = max(best, (share, i))
+        if best[0] >= _SECOND_HALF:
+            found.setdefault(best[1], []).append(n)
+    return found
+
+
+def combined(parts: Sequence[Unit]) -> Unit:
+    """Several units of a day as one; what is only said of one (header, name, cells) is that of the largest."""
+    if len(parts) == 1:
+        return parts[0]
+    largest = max(parts, key=lambda u: u.size)
+    size = sum(u.size for u in parts)
+
+    def mixed(mixes: Sequence[tuple[np.ndarray, np.ndarray]], most: int) -> tuple[np.ndarray, np.ndarray]:
+        codes = np.unique(np.concatenate([codes for codes, _ in mixes]))
+        shares = np.zeros(len(codes))
+        for unit, (own, share) in zip(parts, mixes, strict=True):
+            shares[np.searchsorted(codes, own)] += share * (unit.size / size)
+        best = np.sort(np.lexsort((codes, -shares))[:most])
+        return codes[best], shares[best]
+
+    return replace(
+        largest,
+        sources=np.sort(np.concatenate([u.sources for u in parts])),
+        packets=sum(u.packets for u in parts),
+        ports=mixed([u.ports for u in parts], MOST_PORTS),
+        hours=np.sum([u.hours for u in parts], axis=0),
+        networks=mixed([u.networks for u in parts], MOST_NETWORKS),
+        sample=np.unique(np.concatenate([u.sample for u in parts]))[:SAMPLE],
+    )
+
+
 def _continued(campaign: Campaign, unit: Unit, day: Day, score: Score | None) -> Told:
     events = []
     sources = unit.size * day.one_in
@@ -162,9 +218,14 @@ def _continued(campaign: Campaign, unit: Unit, day: Day, score: Score | None) ->
         )
     whole = bool(day.observed.sum() >= 20)
     grown = changes.growth(campaign, sources, unit.each) if whole and not campaign.quiet else None
+    if grown is not None and day.one_in == 1 and not seen.has_grown(unit, changes.usual_size(campaign), day.share):
+        grown = None
     distance = changes.distance(campaign.ports, unit.ports)
-    moved = changes.ports(campaign, unit, _DRAWN_EACH * unit.size)
-    events += [event for event in (grown, moved, changes.fingerprint(campaign, unit)) if event is not None]
+    counted = seen.counts(day.today, day.usual, day.share, day.one_in) if unit.block < 0 else None
+    moved = changes.ports(campaign, unit, _DRAWN_EACH * unit.size, counted)
+    other = changes.fingerprint(campaign, unit)
+    events += [event for event in (grown, moved, other) if event is not None]
+    base, in_cells, own = seen.after(campaign, unit)
     level = sources if grown else (0 if sources * 2 <= campaign.level else campaign.level)
     after = replace(
         campaign,
@@ -185,6 +246,10 @@ def _continued(campaign: Campaign, unit: Unit, day: Day, score: Score | None) ->
         sample=unit.sample,
         ever=np.union1d(campaign.ever, unit.sample)[:SAMPLE],
         ring=_rung(campaign.ring, day, unit),
+        acted=campaign.acted or moved is not None or other is not None,
+        seen=in_cells if day.one_in == 1 else -1,
+        own=own,
+        base=base,
     )
     return Told(after, campaign, unit, tuple(events), score)
 
@@ -194,6 +259,11 @@ def _quiet(campaign: Campaign, day: Day, death_days: int) -> Told | None:
     share = float(campaign.hours[day.observed].sum() / max(campaign.hours.sum(), 1e-9))
     blind = share < 0.5 or (day.one_in > 1 and campaign.size < _LEAST_EXPECTED * day.one_in)
     if blind:
+        return Told(campaign, campaign, None, ())
+    if day.one_in == 1 and not seen.is_gone(campaign, day.today, day.share):
+        # As many ask for its ports as before: it is there, but was not told apart today.
+        if day.start - campaign.last > changes.FORGET * DAY_NS:
+            return None
         return Told(campaign, campaign, None, ())
     quiet = campaign.quiet + 1
     if quiet > changes.FORGET:
@@ -217,10 +287,12 @@ def _born(unit: Unit, day: Day, first: bool, names: set[str]) -> Campaign:
         name = "cp-" + hashlib.blake2b(f"{text}|{salt}".encode(), digest_size=4).hexdigest()
         salt += 1
     ring = _rung(np.zeros((RING, COURSE), np.int64), day, unit)
-    return Campaign(
+    born = Campaign(
         name, day.start, day.start, 1, first, ACTIVE, 0, 0, 0.05, 0, unit.klass, unit.label, unit.size, unit.ports,
-        unit.hours, unit.networks, unit.block, unit.sample, unit.sample, ring,
+        unit.hours, unit.networks, unit.block, unit.sample, unit.sample, ring, acted=not first,
     )  # fmt: skip
+    base, in_cells, own = seen.after(born, unit)
+    return replace(born, base=base, seen=in_cells if day.one_in == 1 else -1, own=own)
 
 
 def _rung(ring: np.ndarray, day: Day, unit: Unit) -> np.ndarray:

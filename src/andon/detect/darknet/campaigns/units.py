@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from andon.detect.darknet.campaigns.mixture import (
 )
 from andon.detect.darknet.campaigns.profile import Profiles, kind_of
 from andon.detect.darknet.campaigns.separate import separate
-from andon.detect.darknet.campaigns.usual import Today, Usual
+from andon.detect.darknet.campaigns.usual import Today, Usual, cells_of, keys_of
 from andon.sketch.asks import KIND_ICMP
 from andon.sketch.hashing import mix64_array
 
@@ -54,6 +54,12 @@ class Unit:
     surprise: float  # nats a port says: mean of -log of its share in the background
     known: int = -1
     novel: bool = True  # new in time as well, by what is usual
+    # By which it can be seen without being told apart (``usual.keys_of``), and in each such cell: its own sources, all
+    # sources of the day, and what is usual of a whole day. Empty: nothing is known of it.
+    keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    own: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    seen: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    usual: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def size(self) -> int:
@@ -72,9 +78,12 @@ class Start:
 
 @dataclass(frozen=True)
 class Units:
+    """``today``: sources of the day by cell."""
+
     units: list[Unit]
     classes_left_out: int
     floods: int
+    today: Today | None = None
 
 
 def find(
@@ -136,8 +145,20 @@ def find(
                 continue
             common = (len(fit.rows) - len(mine) + 1) / (everyone - len(mine) + 1)
             unit = _unit(day, fit, mine, group.known, common, hashes)
-            units.append(replace(unit, novel=today.is_novel(past, day, fit.klass, mine)))
-    return Units(units, left_out, floods)
+            keys = keys_of(fit.klass, unit.ports, unit.block)
+            cells, own = cells_of(day, mine)
+            at = np.minimum(np.searchsorted(cells, keys), len(cells) - 1)
+            units.append(
+                replace(
+                    unit,
+                    novel=today.is_novel(past, day, fit.klass, mine),
+                    keys=keys,
+                    own=np.where(cells[at] == keys, own[at], 0),
+                    seen=today.of(keys),
+                    usual=past.of(keys),
+                )
+            )
+    return Units(units, left_out, floods, today)
 
 
 @dataclass(frozen=True)

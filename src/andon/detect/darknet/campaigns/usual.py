@@ -20,9 +20,10 @@ from andon.sketch.hashing import mix64_array
 _FORGET = 0.1  # weight of a new day once ten are known
 _LEAST_MEAN, _MOST = 0.34, 100_000
 _LABEL_AT, _ALL = 0x10000, 0x1FFFF  # codes in a cell: ports below, then hashes of labels; all of the class
-_BLOCK = 1 << 62
+_BLOCK, _HEADER = 1 << 62, 1 << 61
 _EXCESS, _NOVEL_DEVIANCE, _NOVEL_SHARE = 0.5, 15.0, 0.25
 _IN_BLOCK = 0.6  # share of a group in one /24
+MOST_KEYS, _KEY_SHARE = 4, 0.1  # ports that stand for a group: at most so many, each with so much of its packets
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,27 @@ def cells_of(day: Profiles, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         (klass[:, None] | ports)[fresh],
         klass | _ALL,
         klass[named] | label_codes(day)[day.label[rows][named]],
+        (_HEADER | day.klass[rows][:, None] >> 17 << 17 | ports)[fresh],  # windows come and go with who shares them
         _BLOCK | (day.address[rows] >> np.uint32(8)).astype(np.int64),
     ]
     cells, counts = np.unique(np.concatenate(parts), return_counts=True)
     return cells, counts
+
+
+def keys_of(klass: int, ports: tuple[np.ndarray, np.ndarray], block: int) -> np.ndarray:
+    """Cells by which a group can be seen without having been told apart: its /24, or its heaviest ports with its
+    header. None for a long list of ports without a /24."""
+    if block >= 0:
+        return np.array([_BLOCK | block], np.int64)
+    codes, shares = ports
+    heavy = np.flatnonzero((shares >= _KEY_SHARE) & (codes < _LABEL_AT))
+    heavy = heavy[np.lexsort((codes[heavy], -shares[heavy]))][:MOST_KEYS]
+    return header_cells(klass, np.sort(codes[heavy]))
+
+
+def header_cells(klass: int, codes: np.ndarray) -> np.ndarray:
+    """Cells of ports with the header of a class, whatever the window."""
+    return np.asarray(_HEADER | klass >> 17 << 17 | codes.astype(np.int64))
 
 
 def label_codes(day: Profiles) -> np.ndarray:
@@ -110,6 +128,13 @@ class Today:
     @classmethod
     def of_day(cls, day: Profiles, share: float) -> Self:
         return cls(*cells_of(day, np.flatnonzero(day.klass >= 0)), share)
+
+    def of(self, cells: np.ndarray) -> np.ndarray:
+        """Sources of the day in each of some cells (int64)."""
+        if not len(self.cells):
+            return np.zeros(len(cells), np.int64)
+        at = np.minimum(np.searchsorted(self.cells, cells), len(self.cells) - 1)
+        return np.asarray(np.where(self.cells[at] == cells, self.counts[at], 0))
 
     def is_novel(self, usual: Usual, day: Profiles, klass: int, mine: np.ndarray) -> bool:
         """Whether a group is new in time: its /24, or ports that carry a quarter of its packets, or its tool are shown
