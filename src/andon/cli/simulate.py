@@ -11,6 +11,7 @@ import typer
 
 from andon.cli.simulate_coordination import coordination
 from andon.cli.simulate_joint import joint
+from andon.cli.simulate_organisation import organisation
 from andon.cli.terminal import fail, note, progress
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def _group() -> None:
 
 app.command("coordination")(coordination)
 app.command("joint")(joint)
+app.command("organisation")(organisation)
 
 
 @app.command("internet")
