@@ -1,5 +1,6 @@
-"""Tables that the engines of ``detect.livenet`` give one another; times are UTC, ``destination`` is what the proxy graph
-has as a node: a host name or address, or ``*.domain`` where a registered domain has too many names to tell apart."""
+"""Tables that the engines of ``detect.livenet`` give one another; times are UTC, ``destination`` is what the proxy
+graph has as a node: a host name or address, or ``*.domain`` where a registered domain has too many names to tell
+apart."""
 
 from __future__ import annotations
 
@@ -16,7 +17,9 @@ _EDGES: list[pa.Field[Any]] = [
     pa.field("destination", pa.string(), nullable=False),
     pa.field("first", _TIME, nullable=False),
     pa.field("last", _TIME, nullable=False),
-    pa.field("count", pa.int64(), nullable=False),  # contacts (lines of the log); those refused are among them
+    pa.field(
+        "count", pa.int64(), nullable=False
+    ),  # contacts (lines of the log); those refused are among them
     pa.field("bytes_in", pa.int64(), nullable=False),  # of those that say so
     pa.field("bytes_out", pa.int64(), nullable=False),
     pa.field("refused", pa.int64(), nullable=False),
@@ -35,11 +38,15 @@ EDGES: Final = pa.schema(_EDGES)
 # livenet.edges:destinations, one row for each.
 _DESTINATIONS: list[pa.Field[Any]] = [
     pa.field("destination", pa.string(), nullable=False),
-    pa.field("domain", pa.string(), nullable=False),  # registered domain, private suffixes included; "" for addresses
+    pa.field(
+        "domain", pa.string(), nullable=False
+    ),  # registered domain, private suffixes included; "" for addresses
     pa.field("is_address", pa.bool_(), nullable=False),  # contacted by address, without a name
     pa.field("colour", pa.string(), nullable=False),  # "black", "white" or "gray"
     pa.field("lists", _TEXTS, nullable=False),  # where it stands: "maltrail/emotet since 2025-01-02"
-    pa.field("fresh", pa.bool_(), nullable=False),  # black by an entry of the last days (setting), or an undated one
+    pa.field(
+        "fresh", pa.bool_(), nullable=False
+    ),  # black by an entry of the last days (setting), or an undated one
     pa.field("servers", _TEXTS, nullable=False),  # addresses that answered, at most 8
     pa.field("ports", pa.list_(pa.int32()), nullable=False),  # at most 8
     pa.field("visitors", pa.int64(), nullable=False),  # terminals in the span
@@ -50,9 +57,15 @@ _DESTINATIONS: list[pa.Field[Any]] = [
     pa.field("age_known", pa.bool_(), nullable=False),  # something was remembered when it was first seen
     pa.field("no_referer", pa.int64(), nullable=False),
     pa.field("referers", pa.int64(), nullable=False),
-    pa.field("rare_agent", pa.int64(), nullable=False),  # contacts with an empty agent or one of few terminals
+    pa.field(
+        "rare_agent", pa.int64(), nullable=False
+    ),  # contacts with an empty agent or one of few terminals
     pa.field("agents", pa.int64(), nullable=False),  # contacts whose log has the field
     pa.field("untitled", pa.int64(), nullable=False),  # TLS without a name
+    pa.field("domain_seen", _TIME, nullable=False),  # as first_seen, of any name of the registered domain
+    pa.field(
+        "folded", pa.int64(), nullable=False
+    ),  # names that "*.domain" stands for; 0 for a name or address
 ]
 DESTINATIONS: Final = pa.schema(_DESTINATIONS)
 
@@ -74,6 +87,27 @@ _TERMINALS: list[pa.Field[Any]] = [
 ]
 TERMINALS: Final = pa.schema(_TERMINALS)
 
+# livenet.edges:coverage, one row: what became of the contacts of the span.
+_COVERAGE: list[pa.Field[Any]] = [
+    pa.field("contacts", pa.int64(), nullable=False),
+    pa.field("unnamed", pa.int64(), nullable=False),  # of no terminal ("" or "-"): left out
+    pa.field(
+        "nowhere", pa.int64(), nullable=False
+    ),  # of no destination, or of a name longer than names are: left out
+    pa.field("left_out", pa.int64(), nullable=False),  # left out by the bound on edges
+    pa.field(
+        "level", pa.int64(), nullable=False
+    ),  # of thinning: 0 nothing, 1 sketches shorter, n: 1 in 2^(n-1) hosts
+    pa.field("edges", pa.int64(), nullable=False),
+    pa.field("destinations", pa.int64(), nullable=False),
+    pa.field("terminals", pa.int64(), nullable=False),
+    pa.field("folded", pa.int64(), nullable=False),  # names that stand in no row of their own
+    pa.field("remembered", pa.int64(), nullable=False),  # destinations and domains whose first visit is known
+    pa.field("forgotten", pa.int64(), nullable=False),  # for want of room, at the end of this span
+    pa.field("memory_began", _TIME),  # the first contact that is remembered; null: none
+]
+COVERAGE: Final = pa.schema(_COVERAGE)
+
 # livenet.beacon:beacons, edges that repeat.
 _BEACONS: list[pa.Field[Any]] = [
     pa.field("terminal", pa.string(), nullable=False),
@@ -87,15 +121,21 @@ _BEACONS: list[pa.Field[Any]] = [
     pa.field("first_seen", _TIME, nullable=False),
     pa.field("rita", pa.float64(), nullable=False),  # RITA's score, 0..1, for comparison
     pa.field("score", pa.float64(), nullable=False),  # ours, 0..1
-    pa.field("log_odds", pa.float64(), nullable=False),  # what it adds to the log-odds that the destination is bad
+    pa.field(
+        "log_odds", pa.float64(), nullable=False
+    ),  # what it adds to the log-odds that the destination is bad
 ]
 BEACONS: Final = pa.schema(_BEACONS)
 
 # livenet.url:hosts, what the URLs of a destination look like.
 _URL_HOSTS: list[pa.Field[Any]] = [
     pa.field("destination", pa.string(), nullable=False),  # host name as seen
-    pa.field("score", pa.float64(), nullable=False),  # probability of the worst URL, calibrated as the model card says
-    pa.field("log_odds", pa.float64(), nullable=False),  # what it adds to the log-odds that the destination is bad
+    pa.field(
+        "score", pa.float64(), nullable=False
+    ),  # probability of the worst URL, calibrated as the model card says
+    pa.field(
+        "log_odds", pa.float64(), nullable=False
+    ),  # what it adds to the log-odds that the destination is bad
     pa.field("url", pa.string(), nullable=False),  # the worst
     pa.field("urls", pa.int64(), nullable=False),  # distinct, estimated
 ]
@@ -111,6 +151,7 @@ _GRAY: list[pa.Field[Any]] = [
     pa.field("visitors", pa.int64(), nullable=False),
     pa.field("suspects", pa.int64(), nullable=False),  # visitors that speak for it
     pa.field("first_seen", _TIME, nullable=False),
+    pa.field("reading", pa.string(), nullable=False),  # "malicious" or "landing page", the more probable
 ]
 GRAY: Final = pa.schema(_GRAY)
 _SUSPECTS: list[pa.Field[Any]] = [
@@ -120,12 +161,17 @@ _SUSPECTS: list[pa.Field[Any]] = [
     pa.field("certain", pa.bool_(), nullable=False),  # by what proves infection (setting)
     pa.field("black", pa.int64(), nullable=False),  # black destinations it contacted
     pa.field("gray", pa.int64(), nullable=False),  # gray destinations that speak against it
-    pa.field("clean", pa.bool_(), nullable=False),  # a scanner, gateway or analyst by its behaviour or by a list
+    pa.field(
+        "clean", pa.bool_(), nullable=False
+    ),  # a scanner, gateway or analyst by its behaviour or by a list
 ]
 SUSPECTS: Final = pa.schema(_SUSPECTS)
 _REASONS: list[pa.Field[Any]] = [
     pa.field("destination", pa.string(), nullable=False),
     pa.field("terminal", pa.string(), nullable=False),
     pa.field("log_odds", pa.float64(), nullable=False),  # what this visit adds to the destination's
+    pa.field(
+        "part", pa.string(), nullable=False
+    ),  # "visit", or the name of a part of the prior (no terminal)
 ]
 REASONS: Final = pa.schema(_REASONS)

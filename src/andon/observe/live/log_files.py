@@ -163,8 +163,12 @@ class LogFiles:
 
 
 def _tells(head: bytes) -> bool:
-    """Is there enough to know it by? A line of JSON has a time in it; a heading is the same in every file."""
-    return len(head) >= HEAD or head.count(b"\n") >= (1 if head.startswith(b"{") else 2)
+    """Is there enough to know it by? A line of JSON has a time in it; a heading is the same in every file, whether its
+    lines begin with # or not."""
+    if len(head) >= HEAD:
+        return True
+    lines = [line for line in head.split(b"\n")[:-1] if not line.startswith(b"#")]
+    return len(lines) >= (1 if head.startswith((b"{", b"#")) else 2)
 
 
 def _digest(data: bytes) -> str:

@@ -32,6 +32,7 @@ _OURS: Final = (
     "andon.observe.sensors.sightings",
     "andon.observe.sensors.honeypots",
     "andon.observe.sensors.assets",
+    "andon.observe.sensors.netflow",
     "andon.observe.sensors.logs",
     "andon.observe.sensors.reports",
 )

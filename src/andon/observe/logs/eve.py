@@ -1,0 +1,116 @@
+"""Suricata's EVE log: http, tls, quic and dns events give contacts, flow and netflow events give flows.
+
+Other events (alert, fileinfo, stats, ...) are counted as not of use here. What would count twice is read once: of DNS
+the questions, and answers only where the log has no questions; ``netflow`` events (one for each direction) only where
+it has no ``flow`` events. Which it has is known from the first of them on, whatever came before it stays.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from andon.observe.logs.options import Options
+from andon.records.kinds import CONTACT, FLOW
+
+if TYPE_CHECKING:
+    from andon.observe.jsonlines import Block, Skipped
+    from andon.observe.logs import Lines
+
+_EVENT: Final = re.compile(rb'"event_type"\s*:\s*"[a-z_0-9]+"')
+READ: Final = ("http", "tls", "quic", "dns", "flow", "netflow")
+# Named when they are counted; what is not among them is "other".
+_NAMED: Final = (
+    "alert", "anomaly", "fileinfo", "stats", "drop", "smtp", "ssh", "smb", "dhcp", "snmp", "ftp", "ftp_data", "krb5",
+    "rdp", "sip", "tftp", "ikev2", "ike", "nfs", "mqtt", "modbus", "dnp3", "rfb", "packetinfo", "http2",
+    "bittorrent_dht", "dcerpc", "ldap", "mdns", "pgsql", "websocket", "frame", "verdict", "arp", "engine",
+)  # fmt: skip
+ANSWERS: Final = "answers to DNS questions that count themselves"
+HALVES: Final = "netflow events of flows that count themselves"
+
+
+def recognise(head: bytes, name: str) -> bool:
+    """The first line is a JSON object with a time and an ``event_type``."""
+    first = next((line for line in head.split(b"\n", 5)[:5] if line.strip()), b"").lstrip(b"[, \t")
+    return first.startswith(b"{") and b'"timestamp"' in first and _EVENT.search(first) is not None
+
+
+def lines(head: bytes, options: Options, state: Mapping[str, Any] | None) -> Lines:
+    return Events(state)
+
+
+class Events:
+    source = "suricata"
+
+    def __init__(self, state: Mapping[str, Any] | None) -> None:
+        from andon.observe.jsonlines import Words
+        from andon.observe.logs.eve_records import PATHS
+
+        self.kinds: tuple[str, ...] = (CONTACT, FLOW)
+        self._line = int(state["line"]) if state else 1
+        self._questions = bool(state["questions"]) if state else False
+        self._flows = bool(state["flows"]) if state else False
+        self._paths = PATHS
+        self._types = Words((*READ, *_NAMED))
+        self._dns = Words(("query", "request"))
+
+    def state(self) -> Mapping[str, Any]:
+        return {"line": self._line, "questions": self._questions, "flows": self._flows}
+
+    def read(self, data: bytes, skipped: Skipped) -> Iterator[tuple[str, pa.RecordBatch]]:
+        from andon.observe.jsonlines import blocks
+
+        first, self._line = self._line, self._line + data.count(b"\n")
+        for block in blocks(io.BytesIO(data), self._paths, skipped, first):
+            yield from self._records(block, skipped)
+
+    def _records(self, block: Block, skipped: Skipped) -> Iterator[tuple[str, pa.RecordBatch]]:
+        from andon.observe.logs.eve_records import RECORDS, timed
+
+        types: np.ndarray = block.codes("event_type", self._types)
+        strange = ~block.filled("event_type")
+        if strange.any():
+            bad = block.line[strange]
+            skipped.add(int(bad[0]), "no event_type", len(bad))
+        for code in np.unique(types[~strange]).tolist():
+            rows = (types == code) & ~strange
+            name = self._types.words[code] if code >= 0 else "other"
+            if name not in READ:
+                skipped.leave(f"{name} events of Suricata: not of use here", int(rows.sum()))
+                continue
+            if name == "dns":
+                rows = self._asked(block, rows, skipped)
+            elif name == "netflow":
+                rows = self._halves(types, rows, skipped)
+            if rows.any():
+                part, times = timed(block.of(rows), name, skipped)
+                made = RECORDS[name](part, times, skipped) if len(part) else None
+                if made is not None:
+                    yield made
+        self._flows |= bool((types == READ.index("flow")).any())
+
+    def _asked(self, block: Block, rows: np.ndarray, skipped: Skipped) -> np.ndarray:
+        """Of rows of DNS, those that count: see above."""
+        asks = rows & (block.codes("dns.type", self._dns) >= 0)
+        answers = self._before(rows & ~asks, asks, self._questions)
+        skipped.leave(ANSWERS, int(rows.sum() - asks.sum() - answers.sum()))
+        self._questions |= bool(asks.any())
+        return np.asarray(asks | answers)
+
+    def _halves(self, types: np.ndarray, rows: np.ndarray, skipped: Skipped) -> np.ndarray:
+        kept = self._before(rows, types == READ.index("flow"), self._flows)
+        skipped.leave(HALVES, int(rows.sum() - kept.sum()))
+        return kept
+
+    @staticmethod
+    def _before(rows: np.ndarray, better: np.ndarray, known: bool) -> np.ndarray:
+        """The rows before the first better one."""
+        if known:
+            return np.zeros_like(rows)
+        first = int(np.argmax(better)) if better.any() else len(rows)
+        return np.asarray(rows & (np.arange(len(rows)) < first))
