@@ -35,7 +35,7 @@ from andon.records import packet
 from andon.records.contract import Site
 from andon.records.expression import compile_program, evaluate, parse, to_bpf
 from andon.run.contract import check_engine
-from andon.sketch.state import StateError
+from andon.sketch.state import StateError, pack, unpack
 
 TELNET = {23: 0.9, 2323: 0.1}
 ROUTERS = {8291: 0.5, 8728: 0.5}
@@ -168,6 +168,21 @@ def test_memory_comes_back_from_bytes_and_damage_is_an_error() -> None:
     for broken in (data[:-1], data[:40] + b"\x01" + data[41:], b""):
         with pytest.raises(StateError):
             Memory.from_bytes(broken)
+
+
+def test_a_memory_of_the_version_before_is_read_and_goes_on_under_the_same_names() -> None:
+    outcomes = run(3, lambda day: [bots(60, TELNET, day)])
+    memory = outcomes[-1].carry
+    assert memory is not None
+    arrays, scalars = unpack("campaigns", 2, memory.to_bytes())
+    arrays["numbers"] = arrays["numbers"][:, :-3]
+    old = pack("campaigns", 1, {k: v for k, v in arrays.items() if not k.startswith("base.")}, scalars)
+    again = Memory.from_bytes(old)
+    assert not again.campaigns[0].acted and again.campaigns[0].seen == -1
+    follow = conclude(CampaignsEngine(Site()), [bots(60, TELNET, 3)], 3, again).tables["campaigns"]
+    assert follow["campaign"].to_pylist() == [memory.campaigns[0].name]
+    with pytest.raises(StateError, match="version 3"):
+        Memory.from_bytes(pack("campaigns", 3, arrays, scalars))
 
 
 def test_memory_is_bounded_and_counts_whom_it_forgot() -> None:

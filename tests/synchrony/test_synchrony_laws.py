@@ -10,11 +10,13 @@ from andon.detect.darknet.synchrony import engine, groups, surprise
 from andon.detect.darknet.synchrony.baseline import Levels, common_factor
 from andon.detect.darknet.synchrony.carry import Carry
 from andon.detect.darknet.synchrony.memory import Memory
+from andon.detect.darknet.synchrony.reference import Reference
 from andon.detect.darknet.synchrony.series import grouped, overlap, sketch
+from andon.detect.darknet.synchrony.stretches import attained
 from andon.detect.darknet.synchrony.summary import Tile
 from andon.records.contract import Site
 from andon.run.contract import check_engine
-from andon.sketch.state import StateError
+from andon.sketch.state import StateError, pack, unpack
 
 
 def test_contract_also_where_sources_are_sampled() -> None:
@@ -182,3 +184,25 @@ def test_networks_of_one_organisation_count_little() -> None:
     assert groups.networks_of(crowd) == 0
     assert groups.networks_of(np.arange(10) * 65536 + 0x01000000) == 10
     assert groups.networks_of(0x01000000 + np.arange(40) * 256) == groups.PER_16
+
+
+def test_a_carry_of_the_version_before_is_read_and_older_ones_are_refused() -> None:
+    carry = Run().play(Telescope(3, visitors=300), range(3)).carry
+    assert carry is not None
+    arrays, scalars = unpack("synchrony", 3, carry.to_bytes())
+    before = {name: array for name, array in arrays.items() if not name.endswith(".kept")}
+    again = Carry.from_bytes(pack("synchrony", 2, before, scalars))
+    assert again.to_bytes() == carry.to_bytes()  # in its first day there is no calibration yet
+    with pytest.raises(StateError, match="version 1, expected synchrony version 3"):
+        Carry.from_bytes(pack("synchrony", 1, before, scalars))
+
+
+def test_calibration_that_is_worse_than_promised_raises_what_is_reckoned_with() -> None:
+    ref = Reference.empty()
+    assert attained(ref) == pytest.approx(0.4)  # nothing is known: what simulated telescopes showed
+    ref.kept = np.array([30.0, 100.0])
+    assert attained(ref) == pytest.approx(0.4)  # better than that is not relied upon
+    ref.kept = np.array([120.0, 100.0])
+    assert attained(ref) == pytest.approx((120 + 12) / 130)
+    ref.kept = np.array([9000.0, 100.0])
+    assert attained(ref) == 2.0  # so much is an Internet in uproar, no matter of calibration

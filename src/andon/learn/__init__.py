@@ -1,0 +1,1 @@
+"""From labels to models: data sets, training, calibration, and the models that Andon ships."""

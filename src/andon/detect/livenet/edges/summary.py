@@ -1,0 +1,136 @@
+"""The summary of ``livenet.edges``: runs of rows, contacts not yet sorted, and counts of what could be no edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Self
+
+import numpy as np
+import pyarrow as pa
+
+from andon.detect.livenet.edges.gather import Piece, piece, run_of
+from andon.detect.livenet.edges.names import Names
+from andon.detect.livenet.edges.store import Bounds, Run, at_level, union, within
+from andon.sketch.state import StateError, pack, unpack
+
+_KIND, _VERSION = "livenet-edges", 1
+_GATHER: Final = 1 << 19  # contacts that are sorted at a time
+Flags = Callable[[pa.Array], np.ndarray]
+
+
+def _none(texts: pa.Array) -> np.ndarray:
+    return np.zeros(len(texts), np.uint8)
+
+
+class Contacts:
+    """``bounds`` and ``salt`` are the site's; ``flags_of`` (colours of names) is lent by the engine with every
+    batch and is no part of the state. ``contacts`` counts all, ``unnamed`` those of no terminal, ``nowhere`` of no
+    destination."""
+
+    def __init__(self, bounds: Bounds, salt: int, flags_of: Flags = _none) -> None:
+        self.bounds, self.salt, self.flags_of = bounds, salt, flags_of
+        self.contacts = self.unnamed = self.nowhere = 0
+        self._pieces: list[Piece] = []
+        self._gathered = 0
+        self._runs: list[Run] = []
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take in contacts (``records.contact``)."""
+        made, unnamed, nowhere = piece(batch, self.salt)
+        self.contacts += batch.num_rows
+        self.unnamed += unnamed
+        self.nowhere += nowhere
+        if len(made):
+            self._pieces.append(made)
+            self._gathered += len(made)
+        if self._gathered >= _GATHER:
+            self._sort()
+
+    def merge(self, other: Contacts) -> None:
+        if (self.bounds, self.salt) != (other.bounds, other.salt):
+            raise ValueError("only summaries of the same bounds and hash key can be merged")
+        self.contacts += other.contacts
+        self.unnamed += other.unnamed
+        self.nowhere += other.nowhere
+        other._sort()
+        for run in other._runs:
+            self._put(run)
+
+    def _sort(self) -> None:
+        if self._pieces:
+            level = max((run.level for run in self._runs), default=0)
+            made = run_of(self._pieces, self.flags_of, level)
+            self._pieces, self._gathered = [], 0
+            self._put(within(made, self.bounds))
+
+    def _put(self, run: Run) -> None:
+        """Add a run; runs of like size become one, and all do when they are too many rows together."""
+        self._runs.append(run)
+        while len(self._runs) > 1 and (
+            2 * len(self._runs[-1].keys) >= len(self._runs[-2].keys)
+            or sum(len(each.keys) for each in self._runs) > self.bounds.rows
+        ):
+            last = self._runs.pop()
+            self._runs[-1] = within(union(self._runs[-1], last), self.bounds)
+
+    def whole(self) -> Run:
+        """Everything as one run, the same however it came here."""
+        self._sort()
+        while len(self._runs) > 1:
+            last = self._runs.pop()
+            self._runs[-1] = within(union(self._runs[-1], last), self.bounds)
+        return self._runs[0] if self._runs else Run.none()
+
+    def to_bytes(self) -> bytes:
+        run = self.whole()
+        arrays = {
+            **run.hosts.arrays("hosts"),
+            **run.terminals.arrays("terminals"),
+            **run.texts.arrays("texts"),
+            "flags": run.flags,
+            "facets": run.facets,
+            "rows": run.keys,
+            "wide": run.wide,
+            "narrow": run.narrow,
+            "events": run.events,
+        }
+        scalars = {
+            "level": run.level,
+            "bound": self.bounds.rows,
+            "salt": self.salt,
+            "contacts": self.contacts,
+            "unnamed": self.unnamed,
+            "nowhere": self.nowhere,
+        }
+        return pack(_KIND, _VERSION, arrays, scalars)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        arrays, scalars = unpack(_KIND, _VERSION, data)
+        try:
+            self = cls(Bounds(scalars["bound"]), scalars["salt"])
+            self.contacts, self.unnamed, self.nowhere = (
+                scalars[name] for name in ("contacts", "unnamed", "nowhere")
+            )
+            run = Run(
+                Names.from_arrays("hosts", arrays), arrays["flags"], Names.from_arrays("terminals", arrays),
+                Names.from_arrays("texts", arrays), arrays["facets"], arrays["rows"], arrays["wide"],
+                arrays["narrow"], arrays["events"], scalars["level"],
+            )  # fmt: skip
+        except (KeyError, ValueError, pa.ArrowInvalid) as error:
+            raise StateError(f"damaged {_KIND}: {error}") from error
+        _check(run)
+        if len(run.hosts) or run.level:
+            self._runs.append(at_level(run, run.level))
+        return self
+
+
+def _check(run: Run) -> None:
+    """Kernels do not look where they write: numbers have to be in range. Raises StateError."""
+    rows = len(run.keys)
+    if run.wide.shape != (rows, 4) or run.narrow.shape != (rows, 8) or len(run.flags) != len(run.hosts):
+        raise StateError(f"damaged {_KIND}: columns differ in length")
+    if rows and (int(run.host.max()) >= len(run.hosts) or int(run.terminal.max()) >= len(run.terminals)):
+        raise StateError(f"damaged {_KIND}: a row without a name")
+    if int(run.narrow[:, 7].sum(dtype=np.int64)) != len(run.events):
+        raise StateError(f"damaged {_KIND}: events do not fit the rows")

@@ -1,0 +1,187 @@
+"""A day of flows by terminal, service, direction and hour; how many others each hour's flows went to; bytes by
+destination outside."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, Self
+
+import numpy as np
+import pyarrow as pa
+
+from andon.detect.livenet.flowbaseline.grouped import Grouped
+from andon.detect.livenet.flowbaseline.names import Names
+from andon.detect.livenet.flowbaseline.places import Inside
+from andon.detect.livenet.flowbaseline.services import failed, name_keys, services
+from andon.sketch.hashing import mix64_array
+from andon.sketch.state import StateError
+from andon.sketch.texts import text_keys
+
+OUT, WITHIN, IN = 0, 1, 2  # direction, from the organisation's side
+FAN: Final = 64  # distinct others that are kept of a row; beyond, their number is estimated
+_HOUR: Final = 3_600_000_000_000
+_PROBED: Final = np.uint64(0x5CA_11ED)  # the row that counts who was probed in vain
+_ROWS = {"owner": "same", "series": "same", "service": "same", "place": "same", "flows": "sum", "out": "sum", "in": "sum",
+         "failed": "sum"}  # fmt: skip
+_FANS = {"owner": "same", "row": "same", "item": "same"}
+_SENT = {"owner": "same", "dst": "same", "out": "sum", "in": "sum", "flows": "sum"}
+_WHO = {"owner": "same", "peer": "least", "flows": "sum"}
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
+
+
+def mixed(*parts: np.ndarray) -> np.ndarray:
+    """One uint64 key of several, their order counting."""
+    made = mix64_array(parts[0], np.uint64(0x51ED))
+    for part in parts[1:]:
+        made = mix64_array(made ^ part, np.uint64(0x51ED))
+    return made
+
+
+def series_keys(owner: np.ndarray, service: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Key of a terminal's use of a service in a direction."""
+    return mixed(owner, service, direction.astype(np.uint64))
+
+
+class FlowDay:
+    """The summary. ``place`` of a row is hour + 24 * direction; row ``_PROBED`` of a terminal and hour has as others the
+    (address, port) pairs inside that it asked in vain."""
+
+    def __init__(self, rows: int, salt: int) -> None:
+        self.rows = Grouped(_ROWS, rows, salt)
+        self.fans = Grouped(_FANS, 4 * rows, salt)
+        self.sent = Grouped(_SENT, rows, salt)
+        self.who = Grouped(_WHO, rows, salt)
+        self.names = Names()
+        self.flows = 0
+        self.unplaced = 0  # flows of which neither side is inside
+
+    def add(self, batch: pa.RecordBatch, inside: Inside) -> None:
+        if not batch.num_rows:
+            return
+        src, dst, terminal = (batch.column(name) for name in ("src", "dst", "terminal"))
+        self.flows += batch.num_rows
+        (src_in, src_peer), (dst_in, dst_peer) = inside.find(src.dictionary), inside.find(dst.dictionary)
+        src_code, dst_code = src.indices.to_numpy(), dst.indices.to_numpy()
+        from_in, to_in = src_in[src_code], dst_in[dst_code]
+        self.unplaced += int((~from_in & ~to_in).sum())
+        direction = np.where(from_in, np.where(to_in, WITHIN, OUT), IN)
+        ours = from_in | to_in
+        # Whose flow it is: who asked, or of what comes from outside who was asked.
+        asked = ~from_in
+        keys = {"terminal": text_keys(terminal.dictionary, 1), "dst": text_keys(dst.dictionary, 1)}
+        owner = np.where(asked, keys["dst"][dst_code], keys["terminal"][terminal.indices.to_numpy()])
+        peer = np.where(asked, dst_peer[dst_code], src_peer[src_code])
+        other = np.where(asked, text_keys(src.dictionary, 1)[src_code], keys["dst"][dst_code])
+        bad = failed(batch)
+        code, names = services(batch, bad)
+        service_keys = name_keys(names)
+        self.names.add(service_keys, pa.array(names, pa.string()))
+        self.names.add(keys["terminal"], terminal.dictionary)
+        self.names.add(keys["dst"], dst.dictionary)
+        service = service_keys[code]
+        hour = batch.column("ts").view(pa.int64()).to_numpy() // _HOUR % 24
+        out, back = (np.maximum(batch.column(name).to_numpy(), 0) for name in ("bytes_out", "bytes_in"))
+        sent, got = np.where(asked, back, out), np.where(asked, out, back)
+        series = series_keys(owner, service, direction)
+        row = mixed(series, hour.astype(np.uint64))
+        every = {
+            "owner": owner, "series": series, "service": service, "place": (hour + 24 * direction).astype(np.uint64),
+            "flows": np.ones(len(row), np.int64), "out": sent, "in": got, "failed": bad.astype(np.int64),
+        }  # fmt: skip
+        self.rows.add(row[ours], {name: values[ours] for name, values in every.items()})
+        self._fan(owner[ours], row[ours], other[ours])
+        probed = np.flatnonzero(bad & from_in & to_in)
+        port = batch.column("dst_port").to_numpy()[probed].astype(np.int64)
+        self._probe(owner[probed], hour[probed], mixed(other[probed], (port + 2).astype(np.uint64)))
+        away = np.flatnonzero(from_in & ~to_in)
+        pair = mixed(owner[away], other[away])
+        flows = np.ones(len(away), np.int64)
+        self.sent.add(
+            pair,
+            {"owner": owner[away], "dst": other[away], "out": sent[away], "in": got[away], "flows": flows},
+        )
+        number = np.ones(len(owner), np.int64)
+        self.who.add(owner[ours], {"owner": owner[ours], "peer": peer[ours], "flows": number[ours]})
+
+    def _fan(self, owner: np.ndarray, row: np.ndarray, item: np.ndarray) -> None:
+        key = mixed(row, item)
+        key, first = np.unique(key, return_index=True)
+        self.fans.add(key, {"owner": owner[first], "row": row[first], "item": item[first]})
+        if len(self.fans._held["key"]) > self.fans.limit // 2:
+            self._thin()
+
+    def _probe(self, owner: np.ndarray, hour: np.ndarray, item: np.ndarray) -> None:
+        probe = np.full(len(owner), _PROBED)
+        row = mixed(owner, probe, hour.astype(np.uint64))
+        self._fan(owner, row, item)
+
+    def _thin(self) -> None:
+        """Of each row the ``FAN`` lowest hashes stay: a sample of its distinct others, however they came."""
+        held = self.fans.columns()
+        hashed = mix64_array(held["item"], np.uint64(0xFA))
+        order = np.lexsort((hashed, held["row"]))
+        row = held["row"][order]
+        begin = np.flatnonzero(np.r_[True, row[1:] != row[:-1]]) if len(row) else np.zeros(0, np.int64)
+        rank = np.arange(len(row)) - np.repeat(begin, np.diff(np.r_[begin, len(row)]))
+        keep = np.sort(order[rank < FAN])
+        self.fans._held = {name: values[keep] for name, values in held.items()}
+
+    def merge(self, other: Self) -> None:
+        for name in ("rows", "fans", "sent", "who"):
+            getattr(self, name).merge(getattr(other, name))
+        self._thin()
+        self.names.merge(other.names)
+        self.flows += other.flows
+        self.unplaced += other.unplaced
+
+    def fan_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """(rows, ascending; distinct others of each: exact below ``FAN``, else estimated)."""
+        self._thin()
+        held = self.fans.columns()
+        if not len(held["row"]):
+            return np.zeros(0, np.uint64), np.zeros(0, np.int64)
+        hashed = mix64_array(held["item"], np.uint64(0xFA))
+        row, at, count = np.unique(held["row"], return_inverse=True, return_counts=True)
+        top = np.zeros(len(row), np.uint64)
+        np.maximum.at(top, at, hashed)
+        guess = (FAN - 1) / np.maximum(top.astype(np.float64) / 2.0**64, 1e-12)
+        return row, np.where(count < FAN, count, np.round(guess)).astype(np.int64)
+
+    def probed(self, owner: np.ndarray) -> np.ndarray:
+        """(terminals, 24) distinct (address, port) pairs inside that each terminal asked in vain."""
+        rows, number = self.fan_out()
+        made = np.zeros((len(owner), 24), np.int64)
+        probe = np.full(len(owner), _PROBED)
+        for hour in range(24):
+            key = mixed(owner, probe, np.full(len(owner), hour, np.uint64))
+            at = np.minimum(np.searchsorted(rows, key), max(len(rows) - 1, 0))
+            if len(rows):
+                made[:, hour] = np.where(rows[at] == key, number[at], 0)
+        return made
+
+    def to_bytes(self) -> bytes:
+        self._thin()
+        parts = [self.rows.to_bytes(), self.fans.to_bytes(), self.sent.to_bytes(), self.who.to_bytes()]
+        # Names whose rows a cap left out go with them: they depend on the order in which rows came.
+        parts.append(self.names.to_bytes())
+        parts.append(struct.pack("<qq", self.flows, self.unplaced))
+        return b"".join(struct.pack("<Q", len(part)) + part for part in parts)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        parts, at = [], 0
+        while at + 8 <= len(data):
+            (length,) = struct.unpack_from("<Q", data, at)
+            parts.append(data[at + 8 : at + 8 + length])
+            at += 8 + length
+        if len(parts) != 6 or at != len(data) or len(parts[5]) != 16:
+            raise StateError("flows of a day: cut short or of another shape")
+        rows = Grouped.from_bytes(parts[0], _ROWS)
+        made = cls(rows.limit, int(rows.salt))
+        made.rows = rows
+        made.fans, made.sent, made.who = (
+            Grouped.from_bytes(part, spec) for part, spec in zip(parts[1:4], (_FANS, _SENT, _WHO), strict=True)
+        )
+        made.names = Names.from_bytes(parts[4])
+        made.flows, made.unplaced = struct.unpack("<qq", parts[5])
+        return made

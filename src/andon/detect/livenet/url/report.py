@@ -1,0 +1,160 @@
+"""Findings ``suspected-url``: few, with what in the URL made them, and a check that anybody can run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from andon.records.contract import Context, Locator
+from andon.records.finding import Check, Entity, Evidence, Finding, timestamp
+from andon.records.neutral import neutral
+from andon.sketch.urlscore import Reason
+
+BASE_RATE = 1e-4  # of URLs that are malicious, where nothing else is known
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A URL worth a finding. ``expected``: harmless URLs of this score that a day of this size has."""
+
+    url: str
+    host: str
+    z: float
+    score: float
+    evidence: float
+    false_share: float
+    expected: float
+    contacts: int
+    refused: int
+    visitors: int
+    terminals: tuple[str, ...]
+    first: int
+    last: int
+    reasons: tuple[Reason, ...]
+    servers: tuple[str, ...]
+    first_seen: int | None  # in the organisation, where that is known
+    rank: int
+
+
+def finding(
+    engine: tuple[str, int], one: Suspect, ctx: Context[Any], locator: Locator | None, more: str
+) -> Finding:
+    shown = neutral(one.url, "url")
+    words = ", ".join(f"{neutral(each.feature, 'url')} ({each.weight:+.2f})" for each in one.reasons)
+    place = _places(one.servers, locator)
+    new = one.first_seen is not None and one.first_seen >= ctx.start
+    kind = "its host name alone was seen" if one.url == one.host else "host and path"
+    probability = 1 / (
+        1 + np.exp(-(np.log(BASE_RATE / (1 - BASE_RATE)) + min(one.evidence, 9.0) + (0.7 if new else 0)))
+    )
+    statement = (
+        f"{shown} looks like the URL of a phishing site ({kind}): {one.false_share:.1g} of harmless URLs score as high, "
+        f"so a day with as many different URLs as this one has about {one.expected:.2g} by chance. "
+        f"{one.visitors} terminal{'s' * (one.visitors != 1)} asked for it {one.contacts} times"
+        + (f", {one.refused} of them refused by the proxy" if one.refused else "")
+        + (
+            "; the organisation had not met the host before this day"
+            if new
+            else f"; the host is known here since {timestamp(one.first_seen)[:10]}"
+            if one.first_seen is not None
+            else ""
+        )
+        + (f"; it is in {place}" if place else "")
+        + f". What weighs most: {words}. The form of a URL is a hint, no proof: look at the page from a "
+        f"safe place, or at what the terminals did next.{more}"
+    )
+    url, name = one.url.replace("'", "''"), one.host.replace("'", "''")
+    return Finding(
+        engine=engine[0],
+        engine_version=engine[1],
+        kind="suspected-url",
+        title=f"Suspected phishing URL: {shown}",
+        statement=statement,
+        confidence=float(probability),
+        calibration=f"tails of the model on unseen domains and days, own hosts' scores, base rate {BASE_RATE:g}",
+        window=(ctx.start, ctx.end),
+        subject=("url", one.url),
+        first_seen=one.first,
+        last_seen=one.last,
+        count=one.contacts,
+        entities=(
+            Entity("url", one.url, one.contacts),
+            Entity("domain-name", one.host, one.contacts),
+            *(Entity("user-account", who) for who in one.terminals),
+        ),
+        evidence=(
+            Evidence(
+                "contacts with exactly this URL, as published",
+                Check(
+                    "",
+                    0.0,
+                    tool="sql",
+                    expression=f"SELECT sum(contacts) FROM livenet_url_urls WHERE url = '{url}'",
+                ),
+            ),
+            Evidence(
+                "terminals that had to do with the host; in a log: grep -F with the host name",
+                Check(
+                    "",
+                    0.0,
+                    tool="sql",
+                    expression=f"SELECT count(*) FROM livenet_edges_edges WHERE destination = '{name}'",
+                ),
+            ),
+        ),
+        attack=("T1566.002",),
+        attributes={
+            "rank": one.rank,
+            "score": round(one.score, 6),
+            "log_odds": round(one.z, 3),
+            "evidence": round(one.evidence, 3),
+            "false_share": float(f"{one.false_share:.3g}"),
+            "expected_by_chance": float(f"{one.expected:.3g}"),
+            "reasons": [[each.feature, each.weight] for each in one.reasons],
+            "terminals": list(one.terminals),
+            "servers": list(one.servers),
+            "as": place,
+        },
+    )
+
+
+def _places(servers: Sequence[str], locator: Locator | None) -> str:
+    """Country and AS of the first server that is an IPv4 address."""
+    if locator is None:
+        return ""
+    for server in servers:
+        parts = server.split(".")
+        if len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts):
+            number = int.from_bytes(bytes(map(int, parts)), "big")
+            countries, owners = locator.locate(np.array([number], np.uint32))
+            return " ".join(text for text in (owners[0], countries[0]) if text)
+    return ""
+
+
+def known(destinations: pa.Table | None) -> dict[str, dict[str, Any]]:
+    """By destination: colour, servers, first_seen (None where its age is not known), visitors."""
+    if destinations is None:
+        return {}
+    first = destinations["first_seen"].cast(pa.int64()).to_pylist()
+    columns = zip(
+        destinations["destination"].to_pylist(),
+        destinations["colour"].to_pylist(),
+        destinations["servers"].to_pylist(),
+        first,
+        destinations["age_known"].to_pylist(),
+        destinations["visitors"].to_pylist(),
+        strict=True,
+    )
+    return {
+        name: {
+            "colour": colour,
+            "servers": servers,
+            "first_seen": seen if aged else None,
+            "visitors": visitors,
+        }
+        for name, colour, servers, seen, aged, visitors in columns
+    }
