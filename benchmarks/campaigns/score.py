@@ -112,7 +112,9 @@ def agreement(ledger: Ledger) -> dict[str, float]:
 
 def births_and_deaths(ledger: Ledger, death_days: int = 7) -> dict[str, Any]:
     """True births after the first day and true deaths with days enough after them, and by how many days they were
-    missed: a birth by the first day on which its name was new, a death by the last active day that was told."""
+    missed: a birth by the first day on which its name was new (the name that it had on its first or second day: eight
+    bots at the end of a day may be taken for others'), a death by the last active day that was told. A birth that is
+    none may have been told as growth of a campaign that holds its sources, on its first or second day."""
     active: defaultdict[str, list[int]] = defaultdict(list)
     for day, truth in enumerate(ledger.truth):
         for family in set(truth.values()):
@@ -130,11 +132,22 @@ def births_and_deaths(ledger: Ledger, death_days: int = 7) -> dict[str, Any]:
                     (round(row["last"].timestamp()) * 10**9 - ledger.start) // DAY_NS
                 )
     birth_error: dict[str, int | None] = {}
+    as_growth: list[str] = []
     death_error: dict[str, int | None] = {}
     for family, course in sorted(active.items()):
         if course[0] > 0:
-            name = next((names[d][family] for d in course if names[d].get(family, NONE) != NONE), NONE)
+            called = [names[d].get(family, NONE) for d in course[:2]]
+            name = next((n for n in called if n in born), NONE)
             birth_error[family] = born[name] - course[0] if name in born else None
+            if name == NONE:
+                growing = {
+                    row["campaign"]
+                    for d in course[:2]
+                    for row in ledger.rows[d]
+                    if "growth" in row["events"].split(",")
+                }
+                if growing & set(called):
+                    as_growth.append(family)
         if course[-1] <= days - 2 - death_days:
             name = next(
                 (names[d][family] for d in reversed(course) if names[d].get(family, NONE) != NONE), NONE
@@ -147,6 +160,7 @@ def births_and_deaths(ledger: Ledger, death_days: int = 7) -> dict[str, Any]:
     return {
         "births within a day": within(birth_error),
         "deaths within a day": within(death_error),
+        "births told as growth of another": as_growth,
         "birth errors": birth_error,
         "death errors": death_error,
     }
@@ -154,8 +168,8 @@ def births_and_deaths(ledger: Ledger, death_days: int = 7) -> dict[str, Any]:
 
 def strangers(ledger: Ledger, other: Sequence[Mapping[int, str]] | None = None) -> dict[str, Any]:
     """Active campaigns of a day less than half of whose members belong to any true one. ``other``: sources of planted
-    groups that are not followed; they are no mistake. Standing groups (there from the first day, not seen to act as one)
-    are counted apart: the engine does not claim that they are campaigns."""
+    groups that are not followed; they are no mistake. Standing groups (there from the first day, not seen to act as
+    one) are counted apart: the engine does not claim that they are campaigns."""
     wrong, standing, told, days = 0, 0, 0, len(ledger.truth)
     for day in range(days):
         known = dict(ledger.truth[day]) | dict(other[day] if other else {})

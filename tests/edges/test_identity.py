@@ -25,7 +25,7 @@ KEY = bytes(range(64))
 
 
 def _leases(*rows: dict[str, object]) -> pa.Table:
-    default = {"valid_from": None, "valid_to": None, "basis": "lease", "hostname": "", "mac": "", "asset": "", "first": 0, "last": 0}  # fmt: skip
+    default = {"valid_from": None, "valid_to": None, "basis": "lease", "first": 0, "last": 0}
     columns = []
     for field in ASSET:
         values = [(default | row).get(field.name, [] if pa.types.is_list(field.type) else "") for row in rows]

@@ -96,7 +96,10 @@ def test_the_columns_of_abuse_ch_are_found_in_the_comment_above_them(tmp_path: P
     (row,) = _read(tmp_path, urlhaus, name="urlhaus.csv")
     assert (row["value"], row["type"], row["family"]) == ("evil.example/i.sh", "url", "malware_download")
     assert row["added"] == 1_767_323_045 * 10**9
-    feodo = '"first_seen_utc","dst_ip","dst_port","c2_status","malware"\n"2025-01-02 00:00:00","192.0.2.9","443","on","Emotet"\n'
+    feodo = (
+        '"first_seen_utc","dst_ip","dst_port","c2_status","malware"\n'
+        '"2025-01-02 00:00:00","192.0.2.9","443","on","Emotet"\n'
+    )
     (row,) = _read(tmp_path, feodo, name="feodo.csv")
     assert (row["value"], row["port"], row["family"], row["type"]) == ("192.0.2.9", 443, "Emotet", "address")
 
@@ -197,10 +200,11 @@ def test_of_a_stix_bundle_single_names_are_read_and_combinations_are_not(tmp_pat
         "type": "bundle",
         "objects": [
             {"type": "malware", "id": "malware--1", "name": "Emotet"},
-            {"type": "relationship", "relationship_type": "indicates", "source_ref": "indicator--1", "target_ref": "malware--1"},
+            {"type": "relationship", "relationship_type": "indicates", "source_ref": "indicator--1",
+             "target_ref": "malware--1"},
             indicator(1, "[domain-name:value = 'evil.example']", valid_from="2026-01-01T00:00:00Z"),
             indicator(2, "[ipv4-addr:value = '192.0.2.7' OR ipv4-addr:value = '192.0.2.8']"),
-            indicator(3, "[url:value = 'http://u.example/it\\\\'s AND more']"),
+            indicator(3, "[url:value = 'http://u.example/it\\'s AND more']"),
             indicator(4, "[domain-name:value = 'a.example' AND file:name = 'x']"),
             indicator(5, "[domain-name:value = 'revoked.example']", revoked=True),
             indicator(6, "[domain-name:value = 'good.example']", indicator_types=["benign"]),

@@ -20,7 +20,9 @@ from andon.cli import (
     findings,
     fingerprints,
     history,
+    learn,
     match,
+    pseudonym,
     query,
     reports,
     run,
@@ -53,6 +55,8 @@ app.add_typer(simulate.app, name="simulate")
 app.add_typer(fingerprints.app, name="fingerprints")
 app.add_typer(findings.app, name="findings")
 app.add_typer(history.app, name="history")
+app.add_typer(pseudonym.app, name="pseudonym")
+app.add_typer(learn.app, name="learn")
 
 
 @app.callback(invoke_without_command=True)

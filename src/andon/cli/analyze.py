@@ -66,6 +66,12 @@ def command(
     rdns: Path | None = typer.Option(
         None, "--rdns", help="Reverse names: CSV ADDRESS,NAME. Nothing is looked up."
     ),
+    black: list[str] = typer.Option(
+        [], "--black", help="[NAME=]FILE: malicious names, addresses, URLs (docs/lists.md). Repeatable."
+    ),
+    white: list[str] = typer.Option(
+        [], "--white", help="[NAME=]FILE: harmless names and addresses, or a ranking. Repeatable."
+    ),
     engine: list[str] = typer.Option(
         [], "--engine", help="Run only this engine and what it needs. Repeatable."
     ),
@@ -102,6 +108,8 @@ def command(
 
     _usable(files, out)
     site = _site(Site, telescope, known, geo, rdns, setting)
+    if black or white:
+        site = replace(site, reputation=_reputation(black, white))
     if hash_key:
         site = replace(site, hash_key=hash_key)
     try:
@@ -226,6 +234,7 @@ def _site(
     rdns: Path | None,
     setting: list[str],
 ) -> Site:
+    from andon.learn.registry import shipped
     from andon.observe import lists
 
     settings: dict[str, Any] = {}
@@ -252,7 +261,30 @@ def _site(
     except (OSError, lists.TableError) as error:
         fail(str(error), 2)
     prefixes = tuple(part.strip() for part in telescope.split(",") if part.strip())
-    return make(telescope=prefixes, lists=tables, rdns=names, locator=where, settings=settings)
+    return make(
+        telescope=prefixes, lists=tables, rdns=names, locator=where, models=shipped(), settings=settings
+    )
+
+
+def _reputation(black: list[str], white: list[str]) -> Any:
+    """What the files of ``--black`` and ``--white`` say, as one table."""
+    from andon.observe.reputation import TableError, merged, reputation
+
+    tables = []
+    for colour, items in (("black", black), ("white", white)):
+        for item in items:
+            name, equals, path = item.partition("=")
+            if not equals or Path(item).exists():
+                name, path = "", item
+            try:
+                table, skipped = reputation(path, colour, name or None)
+            except TableError as error:
+                fail(f"--{colour} {error}", 2)
+            except OSError as error:
+                fail(f"--{colour} {path}: {error.strerror or error}", 2)
+            tables.append(table)
+            _warn(path, skipped)
+    return merged(tables)
 
 
 def _known_settings(site: Site, known: set[str]) -> None:

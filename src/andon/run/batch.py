@@ -21,6 +21,7 @@ from andon.observe.sensors import ASSETS
 from andon.records.contract import Site, duration_ns
 from andon.records.finding import SEVERITIES, Evidence, Finding
 from andon.records.kinds import CONTACT, DARKNET_SOURCE, FLOW, HONEYPOT_SESSION, PACKET, REPORT
+from andon.run import log_checks
 from andon.run.conclusions import Concluded, Conclusions, outcome_tables
 from andon.run.engines import AnyEngine, load_engines
 from andon.run.feed import LATENESS, Feed, FileReport, Telescope
@@ -116,6 +117,7 @@ def analyze(
     result.late += sum(report.astray for report in feed.reports)
     counted = (lambda rows: progress("check", rows)) if progress else None
     result.findings = recount(result.findings, readable(inputs.captures), telescope, counted)
+    result.findings = log_checks.count(result.findings, inputs.records, counted)
     result.findings = parts.count(result.findings, spans, result.tables)
     result.findings += _damage(result.files, result.late)
     result.findings.sort(key=lambda f: (f.window, -SEVERITIES.index(f.severity), f.engine, -f.count))

@@ -34,6 +34,11 @@ BUILT_IN = (
     "andon.detect.darknet.link",
     "andon.detect.intel.profile",
     "andon.detect.darknet.asset",
+    "andon.detect.livenet.edges",
+    "andon.detect.livenet.url",
+    "andon.detect.livenet.beacon",
+    "andon.detect.livenet.proxygraph",
+    "andon.detect.livenet.userrisk",
 )
 
 

@@ -45,7 +45,8 @@ def text_keys(texts: pa.Array | pa.ChunkedArray, salt: int = 0) -> np.ndarray:
         words = text_keys(texts.dictionary, salt)
         codes = texts.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
         nothing = text_keys(pa.array([""]), salt)
-        return np.concatenate([words, nothing])[codes]
+        keys: np.ndarray = np.concatenate([words, nothing])[codes]
+        return keys
     out = np.empty(len(texts), np.uint64)
     if len(texts):
         texts = texts.fill_null("") if texts.null_count else texts

@@ -67,9 +67,9 @@ def _bytes(path: Path) -> bytes:
     with path.open("rb") as raw:
         kind = compression(raw.peek(4)[:4])
         stream = decompressor(raw, kind) if kind else raw
-        parts, size, room = [], 0, bytearray(1 << 20)
+        parts, size, room = [], 0, memoryview(bytearray(1 << 20))
         while got := stream.readinto(room):
-            parts.append(bytes(memoryview(room)[:got]))
+            parts.append(bytes(room[:got]))
             size += got
             if size > LARGEST:
                 raise TableError(f"{path}: longer than {LARGEST >> 20} MB unpacked; split it")

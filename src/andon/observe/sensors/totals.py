@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 
 from andon.observe.sensors import ASSETS, Sensor
 from andon.records.finding import timestamp
-from andon.records.kinds import DARKNET_SOURCE, KINDS, REPORT
+from andon.records.kinds import CONTACT, DARKNET_SOURCE, FLOW, KINDS, REPORT, kind_of
+from andon.sketch.rows import KeyedRows
+from andon.sketch.texts import text_keys
 
 if TYPE_CHECKING:
     from andon.observe.jsonlines import Skipped
@@ -32,10 +34,11 @@ def totals(sensor: Sensor, path: str | Path) -> Totals:
 
     skipped: Skipped = Skipped()
     records, seen = 0, _Seen()
+    several = len(getattr(sensor, "kinds", ())) > 1
     for batch in sensor.read(path, skipped):
         records += batch.num_rows
         if batch.num_rows:
-            seen.add(sensor.kind, batch)
+            seen.add(kind_of(batch) if several else sensor.kind, batch)
     return {
         "kind": sensor.name,
         "records": records,
@@ -53,6 +56,7 @@ class _Seen:
         self.sums: Counter[str] = Counter()
         self.parts: Counter[str] = Counter()
         self.sets: dict[str, set[Any]] = {}
+        self.texts: dict[str, KeyedRows] = {}
 
     def add(self, kind: str, batch: pa.RecordBatch) -> None:
         if kind in KINDS:
@@ -65,10 +69,34 @@ class _Seen:
 
     def numbers(self, kind: str) -> Totals:
         distinct = {name: len(values) for name, values in self.sets.items()}
+        distinct |= {name: keys.used << keys.level for name, keys in self.texts.items()}
         return {**self.sums, **distinct, **({_PARTS[kind]: dict(self.parts)} if kind in _PARTS else {})}
 
     def distinct(self, name: str, values: Any) -> None:
         self.sets.setdefault(name, set()).update(values)
+
+    def distinct_texts(self, name: str, column: pa.Array) -> None:
+        """Exact up to ``_TEXTS``, an estimate beyond."""
+        words = column.dictionary.filter(pc.not_equal(column.dictionary, ""))
+        self.texts.setdefault(name, KeyedRows({}, _TEXTS)).add(text_keys(words))
+
+    def contacts(self, batch: pa.RecordBatch) -> None:
+        self.sums["contacts"] += batch.num_rows
+        self.sums["refused"] += pc.sum(batch.column("refused")).as_py()
+        self.distinct_texts("hosts", batch.column("host"))
+        self._lines(batch)
+
+    def flows(self, batch: pa.RecordBatch) -> None:
+        self.sums["flows"] += batch.num_rows
+        self.distinct_texts("addresses", batch.column("dst"))
+        self._lines(batch)
+
+    def _lines(self, batch: pa.RecordBatch) -> None:
+        self.distinct_texts("terminals", batch.column("terminal"))
+        for name in ("bytes_in", "bytes_out"):
+            self.sums[name] += int(np.maximum(batch.column(name).to_numpy(), 0).sum())
+        held = batch.column("source").value_counts()
+        self.parts.update({item["values"]: item["counts"] for item in held.to_pylist()})
 
     def sources(self, batch: pa.RecordBatch) -> None:
         self.sums["packets"] += pc.sum(batch.column("packets")).as_py()
@@ -89,6 +117,8 @@ class _Seen:
 
 
 _TAKE: Final[Mapping[str, Callable[[_Seen, pa.RecordBatch], None]]] = MappingProxyType(
-    {DARKNET_SOURCE: _Seen.sources, REPORT: _Seen.reports, ASSETS: _Seen.assets}
-)
-_PARTS: Final = MappingProxyType({REPORT: "mentions", ASSETS: "basis"})
+    {DARKNET_SOURCE: _Seen.sources, REPORT: _Seen.reports, ASSETS: _Seen.assets,
+     CONTACT: _Seen.contacts, FLOW: _Seen.flows}
+)  # fmt: skip
+_PARTS: Final = MappingProxyType({REPORT: "mentions", ASSETS: "basis", CONTACT: "formats", FLOW: "formats"})
+_TEXTS: Final = 1 << 20

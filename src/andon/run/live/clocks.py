@@ -21,14 +21,15 @@ _Group = frozenset[str]
 
 
 class Clocks:
-    """``sources``: what kind of record each gives, by its name."""
+    """``sources``: what kind of record each gives, or which kinds, by its name."""
 
-    def __init__(self, engines: Sequence[AnyEngine], sources: Mapping[str, str]) -> None:
-        self._sources = {name: kind for name, kind in sources.items() if kind != REPORT}
+    def __init__(self, engines: Sequence[AnyEngine], sources: Mapping[str, str | Sequence[str]]) -> None:
+        given = {name: frozenset([kind] if isinstance(kind, str) else kind) for name, kind in sources.items()}
+        self._sources = {name: kinds for name, kinds in given.items() if kinds != {REPORT}}
         self._all = frozenset(self._sources)
         kinds = _together(engines)
         self.group = {
-            engine.name: frozenset(n for n, kind in self._sources.items() if kind in kinds[engine.name])
+            engine.name: frozenset(n for n, given in self._sources.items() if given & kinds[engine.name])
             for engine in engines
         }
         self._marks: dict[_Group, Watermark] = {

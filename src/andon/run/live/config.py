@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -63,10 +63,11 @@ class TelescopeTable(_Table):
 
 
 class SourceTable(_Table):
-    """``[[source]]``: where packets come from, or sessions of a honeypot (kind "log")."""
+    """``[[source]]``: where packets come from, a log that grows (kind "log": of a honeypot, proxy or sensor), or
+    exports of flows (kind "netflow")."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-    kind: Literal["interface", "folder", "stdin", "log"]
+    kind: Literal["interface", "folder", "stdin", "log", "netflow"]
     interface: str = ""
     path: Path | None = None
     pattern: str = "*.pcap*"
@@ -74,9 +75,30 @@ class SourceTable(_Table):
     idle: Duration = "1h"  # a folder or pipe that is silent for so long does not hold time back any more
     ring: Size = 64 << 20
     promiscuous: bool = False
+    # Of logs of proxies and sensors (observe.logs.Options).
+    logformat: str = ""
+    mapping: Path | None = None
+    terminal: Literal["user", "address"] = "user"
+    key: Path | None = None  # pseudonyms instead of users and addresses
+    slack: Duration = "5min"  # how much earlier than the last a transaction may have begun
+    # Of exports of flows.
+    address: str = "0.0.0.0"  # exporters are other machines
+    port: Annotated[int, Field(ge=0, le=65_535)] = 2055
+    exporters: tuple[str, ...] = ()  # prefixes that are heeded; empty: all
+    buffer: Size = 16 << 20  # of the socket
 
-    _sizes = field_validator("ring", mode="before")(_bytes)
-    _durations = field_validator("settle", "idle")(_duration)
+    _sizes = field_validator("ring", "buffer", mode="before")(_bytes)
+    _durations = field_validator("settle", "idle", "slack")(_duration)
+
+    @field_validator("exporters")
+    @classmethod
+    def _exporters(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_prefix(prefix) for prefix in value)
+
+    @field_validator("address")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        return str(ip_address(value.strip()))
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -85,7 +107,7 @@ class SourceTable(_Table):
         if self.kind == "folder" and self.path is None:
             raise ValueError('a source of kind "folder" needs path = "DIR"')
         if self.kind == "log" and self.path is None:
-            raise ValueError('a source of kind "log" needs path = "FILE", the log that the honeypot writes')
+            raise ValueError('a source of kind "log" needs path = "FILE", the log that grows')
         return self
 
 
@@ -122,9 +144,11 @@ class OrganisationTable(_Table):
 
 
 class ListsTable(_Table):
-    """``[lists]``: known scanners by name, reverse names, places."""
+    """``[lists]``: known scanners by name, black and white lists by name, reverse names, places."""
 
     scanners: dict[str, Path] = Field(default_factory=dict)
+    black: dict[str, Path] = Field(default_factory=dict)
+    white: dict[str, Path] = Field(default_factory=dict)
     rdns: Path | None = None
     geo: Path | None = None
 
@@ -256,12 +280,17 @@ def _anchored(config: Config, base: Path) -> Config:
     def at(value: Path | None) -> Path | None:
         return None if value is None else base / value
 
-    sources = tuple(one.model_copy(update={"path": at(one.path)}) for one in config.source)
+    sources = tuple(
+        one.model_copy(update={"path": at(one.path), "mapping": at(one.mapping), "key": at(one.key)})
+        for one in config.source
+    )
     reports = tuple(one.model_copy(update={"path": base / one.path}) for one in config.reports)
     assets = tuple(one.model_copy(update={"path": base / one.path}) for one in config.assets)
     lists = config.lists.model_copy(
         update={
             "scanners": {name: base / value for name, value in config.lists.scanners.items()},
+            "black": {name: base / value for name, value in config.lists.black.items()},
+            "white": {name: base / value for name, value in config.lists.white.items()},
             "rdns": at(config.lists.rdns),
             "geo": at(config.lists.geo),
         }

@@ -22,6 +22,7 @@ from andon.records.columns import column
 from andon.records.contract import Nothing, Site
 from andon.records.finding import Finding
 from andon.records.kinds import KINDS, PACKET, REPORT, kind_of
+from andon.run import log_checks
 from andon.run.conclusions import Concluded, Conclusions, outcome_tables
 from andon.run.engines import AnyEngine
 from andon.run.feed import Telescope
@@ -61,8 +62,8 @@ class Ledger:
     engines: Sequence[AnyEngine]
     site: Site
     sources: (
-        Sequence[str] | Mapping[str, str]
-    )  # names, and what kind of record they give: packets if it is not said
+        Sequence[str] | Mapping[str, str | Sequence[str]]
+    )  # names, and what kinds of record they give: packets if it is not said
     casebook: Casebook
     states: StateFiles
     tables: SpanTables
@@ -249,6 +250,8 @@ class Ledger:
         with Answers(self.tables.folder.parent) as answers:
             of = [places.get((one.span, one.start), {}) for one in waiting]
             asked = [(finding, here) for here, mine in zip(of, found, strict=True) for finding in mine]
+            plain = log_checks.count([finding for finding, _ in asked])
+            asked = [(finding, here) for finding, (_, here) in zip(plain, asked, strict=True)]
             answered = iter(count_all(asked, answers))
             found = [tuple(next(answered) for _ in mine) for mine in found]
         stored = []

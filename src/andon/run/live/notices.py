@@ -126,13 +126,13 @@ def _finding(kind: str, source: str, what: str, hour: int, notice: _Notice) -> F
             f"hash of the address, one in {detail.get('one_in', '?')} was kept at last. They are in no other finding."
         )
     elif kind == "capture-gap":
-        title = f"{source}: packets are missing"
+        title = f"{source}: {noun} are missing"
         between = ""
         if "from" in detail:
             between = f" since {timestamp(int(detail['from']))}"
         if "from" in detail and "to" in detail:
             between = f" between {timestamp(int(detail['from']))} and {timestamp(int(detail['to']))}"
-        count = f"{notice.count:,} packets were" if notice.count else "An unknown number of packets was"
+        count = f"{notice.count:,} {noun} were" if notice.count else f"An unknown number of {noun} was"
         statement = f"{count} not captured from {source}{between} ({detail.get('why', 'unknown reason')})."
     elif what == "late rows":
         title = f"{notice.count:,} {noun} came too late for {source}"

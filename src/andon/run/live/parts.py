@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from andon.observe.live.any_log import AnyLog
 from andon.observe.live.folder import FolderSource
-from andon.observe.live.log import LogSource
 from andon.observe.live.reports import ReportSource
 from andon.observe.live.source import Source
 from andon.observe.live.stream import StreamSource
+from andon.observe.logs.options import Options
 from andon.records.contract import Organisation, Site, duration_ns
+from andon.records.kinds import PACKET
 from andon.run.engines import AnyEngine, EngineError, known_settings, load_engines
 from andon.run.live.config import Config, ConfigError, ReportsTable, SourceTable, line_of
 from andon.share.outbox import Sink, make_sink
@@ -23,7 +26,9 @@ from andon.share.outbox import Sink, make_sink
 def site_of(config: Config, path: Path) -> tuple[Site, list[str]]:
     """The site that the configuration in ``path`` describes, and what was odd about its lists. Raises ConfigError."""
     from andon.detect.darknet.tools.catalogue import load as catalogue
+    from andon.learn.registry import shipped
     from andon.observe import lists
+    from andon.observe.reputation import merged, reputation
 
     remarks: list[str] = []
 
@@ -39,6 +44,11 @@ def site_of(config: Config, path: Path) -> tuple[Site, list[str]]:
         name: read(("lists", "scanners", name), file, lists.scanner_list)
         for name, file in config.lists.scanners.items()
     }
+    judged = [
+        read(("lists", colour, name), file, partial(reputation, colour=colour, name=name))
+        for colour, files in (("black", config.lists.black), ("white", config.lists.white))
+        for name, file in files.items()
+    ]
     rdns, geo = config.lists.rdns, config.lists.geo
     names = {} if rdns is None else read(("lists", "rdns"), rdns, lists.reverse_names)
     locator = None
@@ -53,8 +63,10 @@ def site_of(config: Config, path: Path) -> tuple[Site, list[str]]:
         rdns=names,
         locator=locator,
         assets=_assets(config, path, remarks),
+        reputation=merged(judged),
         organisations=tuple(Organisation(o.name, o.prefixes, o.sinks) for o in config.organisation),
         relations={sign.tool: sign.check for sign in catalogue().globals if sign.explains},
+        models=shipped(),
         settings={".".join(place): value for place, value in _settings(config.engine)},
     )
     return site, remarks
@@ -113,19 +125,48 @@ def sinks_of(config: Config, path: Path) -> list[Sink]:
     return sinks
 
 
-def source_of(table: SourceTable) -> Source:
-    """The source of one ``[[source]]``."""
+def source_of(table: SourceTable, site: Site | None = None) -> Source:
+    """The source of one ``[[source]]``. Raises ConfigError, OSError, ValueError (a key that cannot be read)."""
     idle = duration_ns(table.idle) / 1e9
     if table.kind == "folder" and table.path is not None:
         settle = duration_ns(table.settle) / 1e9
         return FolderSource(table.name, table.path, table.pattern, settle, idle=idle)
     if table.kind == "log" and table.path is not None:
-        return LogSource(table.name, table.path, duration_ns(table.settle) / 1e9, idle)
+        slack, settle = duration_ns(table.slack) / 1e9, duration_ns(table.settle) / 1e9
+        return AnyLog(table.name, table.path, options_of(table, site), slack, settle, idle)
+    if table.kind == "netflow":
+        from andon.observe.live.netflow import NetFlowSource
+
+        return NetFlowSource(
+            table.name,
+            table.address,
+            table.port,
+            table.exporters,
+            table.buffer,
+            slack=duration_ns(table.slack) / 1e9,
+        )
     if table.kind == "stdin":
         return StreamSource(table.name, os.fdopen(0, "rb", buffering=0, closefd=False), idle=idle)
     from andon.observe.live.interface import InterfaceSource
 
     return InterfaceSource(table.name, table.interface, ring_bytes=table.ring, promiscuous=table.promiscuous)
+
+
+def options_of(table: SourceTable, site: Site | None = None) -> Options:
+    """What the table says about the log's format and terminals. Raises OSError, ValueError."""
+    key = None
+    if table.key is not None:
+        from andon.observe.logs.pseudonyms import read_key
+
+        key = read_key(table.key)
+    leases, inside = (None, ()) if site is None else (site.assets, site.inside)
+    return Options(table.logformat, table.mapping, table.terminal, key, leases, inside)
+
+
+def kinds_of(source: Source) -> tuple[str, ...]:
+    """Kinds of the records that a source gives."""
+    kinds: tuple[str, ...] = getattr(source, "kinds", None) or (getattr(source, "kind", PACKET),)
+    return kinds
 
 
 def reports_of(table: ReportsTable) -> ReportSource:

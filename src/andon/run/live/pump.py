@@ -283,6 +283,9 @@ class Pump:
         if self.records is None:
             raise ValueError(f"source {source.name} gives records, and there is no folder for them")
         rows, kind = piece.batch.num_rows, kind_of(piece.batch)
+        if not source.can_wait and self.counters.stalled and self.records.staged > 4 * self.commit_rows:
+            self._not_kept(source.name, piece.batch)
+            return
         self.counters.records[kind] = self.counters.records.get(kind, 0) + rows
         self.counters.by_source[source.name] = self.counters.by_source.get(source.name, 0) + rows
         self._beats.pop(source.name, None)

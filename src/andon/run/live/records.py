@@ -51,6 +51,11 @@ class RecordFiles:
                 if path.name.endswith(TEMPORARY) or (path.suffix == _SUFFIX and int(path.stem) > self.last):
                     path.unlink()
 
+    @property
+    def staged(self) -> int:
+        """Rows that wait for the next segment."""
+        return sum(batch.num_rows for _, batch in self._staged)
+
     def stage(self, source: str, piece: Piece) -> dict[str, Any]:
         """Buffer a piece's records for the next segment; gives the event that belongs into it."""
         batch = piece.batch

@@ -10,16 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from andon.observe.live.any_log import AnyLog
 from andon.observe.live.folder import FolderSource
-from andon.observe.live.log import LogSource
 from andon.observe.live.reports import ReportSource
 from andon.records.contract import duration_ns
-from andon.records.kinds import PACKET
 from andon.run.feed import Telescope
 from andon.run.live.config import Config
 from andon.run.live.ledger import Ledger, state_folder
 from andon.run.live.messages import messages_for
-from andon.run.live.parts import engines_of, reports_of, sinks_of, site_of, source_of
+from andon.run.live.parts import engines_of, kinds_of, reports_of, sinks_of, site_of, source_of
 from andon.run.live.past import Past
 from andon.run.live.pump import Pump
 from andon.run.live.records import RecordFiles
@@ -62,10 +61,10 @@ class Service:
         self.site, remarks = site_of(config, path)
         engines = engines_of(config, self.site, path)
         sinks = sinks_of(config, path)
-        self.sources = [source_of(table) for table in config.source]
+        self.sources = [source_of(table, self.site) for table in config.source]
         self.sources += [reports_of(table) for table in config.reports]
         for source in self.sources:
-            if isinstance(source, FolderSource | LogSource | ReportSource):
+            if isinstance(source, FolderSource | AnyLog | ReportSource):
                 source.once = once
         store = config.store.path
         make_folder(store)
@@ -82,7 +81,7 @@ class Service:
             history.check_journal(journal)
         telescope = Telescope(self.site.telescope) if self.site.telescope else None
         past = Past(journal, history, telescope)
-        kinds = {source.name: str(getattr(source, "kind", PACKET)) for source in self.sources}
+        kinds = {source.name: kinds_of(source) for source in self.sources}
         longest = max((duration_ns(span) for engine in engines for span in engine.window.spans), default=0)
         self.records = RecordFiles(store / "records", journal.last, 2 * longest / 1e9)
         self.ledger = Ledger(

@@ -55,8 +55,8 @@ def path_of(dest: Sites, host: np.ndarray, odd: np.ndarray | None = None) -> np.
 
 
 def telemetry(scenario: Scenario, who: People, dest: Sites) -> Streams:
-    """Benign calls: of software that everybody has, of departments, and of one to four terminals (the hard case: period,
-    jitter and rarity like those of a campaign)."""
+    """Benign calls: of software that everybody has, of departments, and of one to four terminals (the hard case:
+    period, jitter and rarity like those of a campaign)."""
     rng, n = scenario.rng("telemetry"), who.count
     first, many = dest.ranges[where.TELEMETRY]
     few = many - 16 - who.departments
@@ -77,7 +77,9 @@ def telemetry(scenario: Scenario, who: People, dest: Sites) -> Streams:
     jitter = np.where(rng.random(many) < 0.4, 0.0, rng.uniform(0, 0.5, many) ** 2 * 2)
     drifts, post = rng.random(many) < 0.5, rng.random(many) < 0.3
     agents = np.where(
-        rng.random(many) < 0.5, rng.choice([folk.CRYPTO, folk.REQUESTS, folk.CURL, folk.WINHTTP, folk.NO_AGENT], many), -1
+        rng.random(many) < 0.5,
+        rng.choice([folk.CRYPTO, folk.REQUESTS, folk.CURL, folk.WINHTTP, folk.NO_AGENT], many),
+        -1,
     )
     agent = np.where(agents[host] < 0, who.agent[terminal], agents[host])
     total = len(terminal)
@@ -89,7 +91,8 @@ def telemetry(scenario: Scenario, who: People, dest: Sites) -> Streams:
 
 
 def calls(of: Streams, on: Shift, dest: Sites, day: int, rng: np.random.Generator) -> np.ndarray:
-    """Lines of the streams on a day. One call in fifty is lost; one device in seven is paused for one to three hours."""
+    """Lines of the streams on a day. One call in fifty is lost; one device in seven is paused for one to three
+    hours."""
     begin = np.maximum(on.on[of.terminal], of.begin)
     end = np.minimum(on.off[of.terminal], of.end)
     begin = begin + (rng.random(len(of)) * np.minimum(of.period, HOUR)).astype(np.int64)
@@ -106,7 +109,9 @@ def calls(of: Streams, on: Shift, dest: Sites, day: int, rng: np.random.Generato
     # A stream's own sum begins at its first call.
     run -= np.where(opens[stream] > 0, run[np.maximum(opens[stream] - 1, 0)], 0.0)
     ts = begin[stream] + k * period + np.where(of.drifts[stream], run, move).astype(np.int64)
-    pause = np.where(rng.random(len(on.on)) < 1 / 7, on.on + (rng.random(len(on.on)) * 9 * HOUR).astype(np.int64), -DAY)
+    pause = np.where(
+        rng.random(len(on.on)) < 1 / 7, on.on + (rng.random(len(on.on)) * 9 * HOUR).astype(np.int64), -DAY
+    )
     length = rng.integers(HOUR, 3 * HOUR, len(on.on))
     owner = of.terminal[stream]
     kept = (ts >= begin[stream]) & (ts < end[stream]) & (rng.random(len(stream)) >= 0.02)
@@ -116,12 +121,16 @@ def calls(of: Streams, on: Shift, dest: Sites, day: int, rng: np.random.Generato
     made["ts"], made["terminal"], made["host"] = ts, of.terminal[stream], of.host[stream]
     made["path"], made["agent"] = of.path[stream], of.agent[stream]
     made["method"] = np.where(of.post[stream], lines.POST, lines.GET)
-    counted = (made["path"] % 4 == 0) & (made["path"] < paths.API[0] + paths.API[1]) & (rng.random(len(made)) < 0.7)
+    counted = (
+        (made["path"] % 4 == 0) & (made["path"] < paths.API[0] + paths.API[1]) & (rng.random(len(made)) < 0.7)
+    )
     made["tail"][counted] = rng.integers(1, 1 << 31, int(counted.sum()))
     lines.finish(made, dest.via, lines.A_CALL, rng)
     answered = np.isin(made["status"], (lines.OK, lines.TUNNEL))
     # Answers of a program to itself are alike: its own size, now and then a longer one.
-    spread = rng.integers(0, 24, len(made)) + np.where(rng.random(len(made)) < 0.04, rng.integers(0, 90_000, len(made)), 0)
+    spread = rng.integers(0, 24, len(made)) + np.where(
+        rng.random(len(made)) < 0.04, rng.integers(0, 90_000, len(made)), 0
+    )
     made["size"][answered] = (of.size[stream] + spread)[answered]
     made["sent"] = 300 + of.size[stream] % 700 + rng.integers(0, 60, len(made))
     return made

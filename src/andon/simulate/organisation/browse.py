@@ -1,8 +1,8 @@
 """Browsing: sessions of pages as users' habits have it, and the burst of lines that each page is.
 
 A page is drawn from popular sites (Zipf), the user's own, those of the department, the long tail, or places of risk
-(in proportion to how risk-loving the user is). It loads from its own host and from networks; behind a tunnel nothing but
-one CONNECT for each host is seen. Cross-site referers carry the origin alone, as browsers' default policy has it.
+(in proportion to how risk-loving the user is). It loads from its own host and from networks; behind a tunnel nothing
+but one CONNECT for each host is seen. Cross-site referers carry the origin alone, as browsers' default policy has it.
 """
 
 from __future__ import annotations
@@ -84,14 +84,26 @@ def _choice(rng: np.random.Generator, who: People, dest: Sites, terminal: np.nda
         mine = (which >= low) & (which < high)
         host[mine] = dest.ranges[kind][0] + made[mine]
 
-    own = mix64_array((terminal.astype(np.uint64) << np.uint64(8)) + (u**2 * _OWN).astype(np.uint64), np.uint64(77))
+    own = mix64_array(
+        (terminal.astype(np.uint64) << np.uint64(8)) + (u**2 * _OWN).astype(np.uint64), np.uint64(77)
+    )
     put(0.0, 0.2, (own % np.uint64(dest.ranges[where.PERSONAL][1])).astype(np.int64), where.PERSONAL)
-    put(0.2, 0.31, who.department[terminal] * where.NICHES + (u**1.5 * where.NICHES).astype(np.int64), where.NICHE)
+    put(
+        0.2,
+        0.31,
+        who.department[terminal] * where.NICHES + (u**1.5 * where.NICHES).astype(np.int64),
+        where.NICHE,
+    )
     tail = dest.ranges[where.TAIL][1]
     put(0.31, 0.35, (u * tail).astype(np.int64), where.TAIL)
     put(0.35, 0.37, (u**5 * tail).astype(np.int64), where.TAIL)
     at: np.ndarray | float = 0.37
-    for kind, share in ((where.SHORTENER, 0.3), (where.STREAMING, 0.35), (where.DOWNLOAD, 0.15), (where.FREE, 0.2)):
+    for kind, share in (
+        (where.SHORTENER, 0.3),
+        (where.STREAMING, 0.35),
+        (where.DOWNLOAD, 0.15),
+        (where.FREE, 0.2),
+    ):
         put(at, at + share * risky, (u * dest.ranges[kind][1]).astype(np.int64), kind)
         at = at + share * risky
     return host.astype(np.int32)
@@ -126,8 +138,8 @@ def _page_path(page: int, host: int, odd: bool, pages: int, seed: np.uint64) -> 
     number = (draw >> np.uint64(8)) % np.uint64(pages)
     hashed = mix64(np.uint64(host) * np.uint64(64) + number, np.uint64(5))
     if odd and hashed & np.uint64(1):
-        return _ODD0 + np.int64((hashed >> np.uint64(1)) % np.uint64(_ODDS))
-    return _PAGE0 + np.int64((hashed >> np.uint64(1)) % np.uint64(_PAGES))
+        return int(_ODD0 + np.int64((hashed >> np.uint64(1)) % np.uint64(_ODDS)))
+    return int(_PAGE0 + np.int64((hashed >> np.uint64(1)) % np.uint64(_PAGES)))
 
 
 @njit(cache=True, nogil=True)
@@ -140,7 +152,7 @@ def _line(
         what, path, ref_host, ref_path = 2, -1, -1, -1
     state = status[what, dice & np.uint64(255)]
     size = sizes[what, (dice >> np.uint64(8)) & np.uint64(1023)]
-    if state == 3 or state == 4 or state == 10 or state == 13 or state == 14:
+    if state in (3, 4, 10, 13, 14):  # answers without a body, refusals
         size = 180 + size % 200
     one.ts = ts
     one.elapsed = sizes[what + 4, (dice >> np.uint64(18)) & np.uint64(1023)]
@@ -186,18 +198,37 @@ def _expand(
                 kind = _RES0 + np.int64(mix64(np.uint64(host) * np.uint64(64) + (dice & np.uint64(15)),
                                               np.uint64(9)) % np.uint64(_RESOURCES))  # fmt: skip
                 when += 10 + np.int64((dice >> np.uint64(40)) & np.uint64(127))
-                _line(out, at, when, who, host, kind, host, path, agent, via[host], 1, dice >> np.uint64(4), status, sizes)
+                _line(
+                    out,
+                    at,
+                    when,
+                    who,
+                    host,
+                    kind,
+                    host,
+                    path,
+                    agent,
+                    via[host],
+                    1,
+                    dice >> np.uint64(4),
+                    status,
+                    sizes,
+                )
                 at += 1
         for e in range(embeds.shape[1]):
             other = embeds[host, e]
             if other == -1:
                 continue
             dice = mix64(dice, seed)
-            if (dice >> np.uint64(60)) < np.uint64(4):  # a quarter is in the browser's cache or came just before
+            if (dice >> np.uint64(60)) < np.uint64(
+                4
+            ):  # a quarter is in the browser's cache or came just before
                 continue
             if other < -1:
                 domain = np.uint64(-2 - other)
-                other = farm + np.int64(domain + np.uint64(_FARMS) * ((dice >> np.uint64(20)) % np.uint64(many // _FARMS)))
+                other = farm + np.int64(
+                    domain + np.uint64(_FARMS) * ((dice >> np.uint64(20)) % np.uint64(many // _FARMS))
+                )
             loads = 1 if via[other] == 0 else 1 + np.int64((dice >> np.uint64(56)) & np.uint64(1))
             for _ in range(loads):
                 dice = mix64(dice, seed)

@@ -48,7 +48,7 @@ class World:
 
     def fresh(self, day: int) -> np.ndarray:
         """Malicious hosts in the mails of a day."""
-        return self.plan.mailed[self.plan.mailed[:, 1] == day, 0]
+        return np.asarray(self.plan.mailed[self.plan.mailed[:, 1] == day, 0])
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,11 @@ def blocks(world: World, days: Iterator[Day]) -> Iterator[np.ndarray]:
             last = min(first + BLOCK, count)
             upto = midnight if last >= count else min(midnight, int(day.pages.ts[last]))
             due = len(day.rest) if last >= count else int(np.searchsorted(day.rest["ts"], upto))
-            made = [held, burst(seed + 31 * day.number, world.dest, world.who, day.pages, first, last), day.rest[taken:due]]
+            made = [
+                held,
+                burst(seed + 31 * day.number, world.dest, world.who, day.pages, first, last),
+                day.rest[taken:due],
+            ]
             taken = due
             together = np.concatenate(made)
             ends = together["ts"] + together["elapsed"]
@@ -131,4 +135,4 @@ def kinds(world: World) -> np.ndarray:
     """Name of the kind of each host, as the truth has it."""
     names = np.array(where.KINDS)[world.dest.kind].astype("U16")
     names[world.plan.landings[:, 0]] = "compromised"
-    return names
+    return np.asarray(names)

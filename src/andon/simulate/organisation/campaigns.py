@@ -56,9 +56,9 @@ def outline(scenario: Scenario) -> Outline:
 @dataclass(frozen=True)
 class Plan:
     """Everything bad that happens. By malicious host (from the first of them on): ``host_campaign``, ``black``,
-    ``since`` (day; of black ones), ``family``. By terminal: ``campaign``, ``infected`` (ms, -1), ``cleaned``. The rest:
-    ``streams`` (C2), ``chains`` (malicious ones), ``contacts`` (single lines), ``landings`` (host, campaign), ``mailed``
-    (host, day), ``exfiltration`` (campaign)."""
+    ``since`` (day; of black ones), ``family``. By terminal: ``campaign``, ``infected`` (ms, -1), ``cleaned``. The
+    rest: ``streams`` (C2), ``chains`` (malicious ones), ``contacts`` (single lines), ``landings`` (host, campaign),
+    ``mailed`` (host, day), ``exfiltration`` (campaign)."""
 
     kind: np.ndarray
     host_campaign: np.ndarray
@@ -76,7 +76,9 @@ class Plan:
     leaks: np.ndarray
 
 
-def moments(scenario: Scenario, who: People, terminal: np.ndarray, day: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def moments(
+    scenario: Scenario, who: People, terminal: np.ndarray, day: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Times (ms) on days at which their users are at work; a weekend is put off to Monday where there is one left."""
     terminal, day = np.asarray(terminal), np.asarray(day, np.int64)
     weekday = (scenario.begin // DAY + day + 3) % 7
@@ -87,7 +89,7 @@ def moments(scenario: Scenario, who: People, terminal: np.ndarray, day: np.ndarr
     moved = (opens + who.changes[who.department[terminal]]) % DAY
     changed = (scenario.shift_change >= 0) & (day >= scenario.shift_change)
     at = np.where(changed, moved, opens) + rng.random(len(day)) * who.works[who.department[terminal]]
-    return np.minimum(day * DAY + at.astype(np.int64), scenario.length - 600 * SECOND)
+    return np.asarray(np.minimum(day * DAY + at.astype(np.int64), scenario.length - 600 * SECOND))
 
 
 def plan(scenario: Scenario, who: People, dest: Sites, of: Outline) -> Plan:
@@ -111,7 +113,9 @@ def plan(scenario: Scenario, who: People, dest: Sites, of: Outline) -> Plan:
         mine = first + np.nonzero(host_campaign == c)[0]
         start = 0 if rng.random() < 0.3 else int(rng.integers(0, max(1, int(scenario.days * 0.8))))
         victim = _victims(scenario, who, kind, int(of.victims[c]), campaign, rng)
-        day = np.minimum(start + (rng.exponential(1.5, len(victim)) * (kind != SINGLE)).astype(np.int64), scenario.days - 1)
+        day = np.minimum(
+            start + (rng.exponential(1.5, len(victim)) * (kind != SINGLE)).astype(np.int64), scenario.days - 1
+        )
         day = np.maximum(day, who.joined[victim])
         when = moments(scenario, who, victim, day, rng)
         if start == 0:
@@ -119,12 +123,18 @@ def plan(scenario: Scenario, who: People, dest: Sites, of: Outline) -> Plan:
             when[old & (who.joined[victim] == 0)] = 0
         campaign[victim], infected[victim] = c, when
         gone = rng.random(len(victim)) < 0.2
-        cleaned[victim[gone]] = np.minimum(when[gone] + (rng.exponential(10, gone.sum()) * DAY).astype(np.int64) + DAY, scenario.length)
+        cleaned[victim[gone]] = np.minimum(
+            when[gone] + (rng.exponential(10, gone.sum()) * DAY).astype(np.int64) + DAY, scenario.length
+        )
         c2 = mine[: max(1, len(mine) // 3)]
         if kind == DRIVE:
             lands = rng.choice(ordinary, 3, replace=False)
         elif kind == SPEAR:
-            lands = dest.ranges[where.NICHE][0] + who.department[victim[0]] * where.NICHES + rng.choice(where.NICHES, 3, replace=False)
+            lands = (
+                dest.ranges[where.NICHE][0]
+                + who.department[victim[0]] * where.NICHES
+                + rng.choice(where.NICHES, 3, replace=False)
+            )
         else:
             lands = rng.choice(ordinary, 1)
         if kind != CAMERA:
@@ -191,7 +201,9 @@ def _chains(
     final = rng.choice(bad, n) if len(bad) else advert
     through = rng.integers(1, 3, n)  # hops in between
     for i in range(1, 3):
-        between = np.where(social & (i == 1) & (rng.random(n) < 0.5), advert, rng.choice(bad, n) if len(bad) else advert)
+        between = np.where(
+            social & (i == 1) & (rng.random(n) < 0.5), advert, rng.choice(bad, n) if len(bad) else advert
+        )
         hosts[:, i] = np.where(i <= through, between, -1)
     place = through + 1
     hosts[np.arange(n), place] = final
@@ -236,7 +248,12 @@ def _visits(
 
 
 def single(
-    who: People, dest: Sites, terminal: np.ndarray, host: np.ndarray, when: np.ndarray, rng: np.random.Generator
+    who: People,
+    dest: Sites,
+    terminal: np.ndarray,
+    host: np.ndarray,
+    when: np.ndarray,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """One line for each."""
     made = lines.lines(len(terminal))
@@ -247,7 +264,12 @@ def single(
 
 
 def _exposures(
-    scenario: Scenario, who: People, dest: Sites, bad: np.ndarray, ordinary: np.ndarray, rng: np.random.Generator
+    scenario: Scenario,
+    who: People,
+    dest: Sites,
+    bad: np.ndarray,
+    ordinary: np.ndarray,
+    rng: np.random.Generator,
 ) -> Chains:
     """Malicious pages met without an infection: by risk-loving users more often, and in departments one of whose sites
     is compromised for a week."""
@@ -255,7 +277,13 @@ def _exposures(
     active = (who.risk * (who.activity / 90) ** 0.7) * (who.role == WORKER)
     rate = np.outer(scenario.exposure * active * 0.75, np.ones(weeks))
     hit = rng.random((who.departments, weeks)) < 0.05
-    rate += scenario.exposure * 5 * hit[who.department] * (who.role == WORKER)[:, None] * np.minimum(active, 2)[:, None]
+    rate += (
+        scenario.exposure
+        * 5
+        * hit[who.department]
+        * (who.role == WORKER)[:, None]
+        * np.minimum(active, 2)[:, None]
+    )
     terminal, week = np.nonzero((rng.poisson(rate) > 0) & (who.joined[:, None] <= 7 * np.arange(weeks)))
     day = np.minimum(7 * week + rng.integers(0, 5, len(week)), scenario.days - 1)
     when = moments(scenario, who, terminal, day, rng)
@@ -267,7 +295,10 @@ def _exposures(
     pool = np.maximum(len(bad) // max(weeks, 1), 2)
     made = _chains(terminal, when, np.full(len(week), -1), kind, lands, bad, dest, rng)
     if len(bad):
-        place = (week * pool + (np.where(local, who.department[terminal], rng.integers(0, 1 << 20, len(week))) % pool)) % len(bad)
+        place = (
+            week * pool
+            + (np.where(local, who.department[terminal], rng.integers(0, 1 << 20, len(week))) % pool)
+        ) % len(bad)
         malicious = dest.kind[np.maximum(made.hosts, 0)] == where.MALICIOUS
         made.hosts[:] = np.where(malicious & (made.hosts >= 0), bad[place][:, None], made.hosts)
     return made

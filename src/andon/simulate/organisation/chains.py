@@ -1,10 +1,10 @@
 """Redirect chains: from a page to what it leads to, hop by hop, as lines.
 
 *drive-by*: a compromised legitimate page, one to three automatic hops within seconds, a page that delivers, a program
-without anybody having clicked. *social engineering*: an advertisement or a shortened link, a pause, a page that asks for
-something, a pause, a click that downloads. *benign*: a short link or an advertisement that leads to a shop, two or three
-hops. A hop by status 302 keeps the referer of the page it began at; a hop by script or by a click has the page before it.
-Each referer may be missing; behind a tunnel a hop is one CONNECT without path and referer.
+without anybody having clicked. *social engineering*: an advertisement or a shortened link, a pause, a page that asks
+for something, a pause, a click that downloads. *benign*: a short link or an advertisement that leads to a shop, two or
+three hops. A hop by status 302 keeps the referer of the page it began at; a hop by script or by a click has the page
+before it. Each referer may be missing; behind a tunnel a hop is one CONNECT without path and referer.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Chains:
         return len(self.terminal)
 
     def where(self, mask: np.ndarray) -> Chains:
-        return Chains(self.terminal[mask], self.ts[mask], self.kind[mask], self.campaign[mask], self.hosts[mask])
+        return Chains(
+            self.terminal[mask], self.ts[mask], self.kind[mask], self.campaign[mask], self.hosts[mask]
+        )
 
     @classmethod
     def join(cls, parts: list[Chains]) -> Chains:
@@ -108,7 +110,9 @@ def hops(scenario: Scenario, who: People, dest: Sites, of: Chains, name: str, da
     made["ts"] = of.ts[chain] + run - run[begin][chain]
     made["terminal"], made["host"], made["agent"] = of.terminal[chain], host, who.agent[of.terminal[chain]]
     hashed = (host * 7919 + hop * 104_729 + of.campaign[chain] * 31) & 0x7FFFFFFF
-    web = np.where(dest.odd[host], paths.ODD[0] + hashed % paths.ODD[1], paths.PAGE[0] + hashed % paths.PAGE[1])
+    web = np.where(
+        dest.odd[host], paths.ODD[0] + hashed % paths.ODD[1], paths.PAGE[0] + hashed % paths.PAGE[1]
+    )
     payload = last & ((kind != BENIGN) | (dest.kind[host] == where.DOWNLOAD))
     program = paths.DOWNLOAD[0] + hashed % paths.DOWNLOAD[1] // 4 * 4 + np.where(hashed % 3 == 0, 1, 0)
     made["path"] = np.where(payload, program, web)
@@ -128,5 +132,7 @@ def hops(scenario: Scenario, who: People, dest: Sites, of: Chains, name: str, da
     full = (host[source] == host) | (dest.via[host[source]] >= 2) & (rng.random(n) < 0.7)
     made["ref_path"] = np.where(shown, np.where(full, made["path"][source], 0), -1)
     lines.finish(made, dest.via, lines.A_PAGE, rng, keep=True)
-    made["elapsed"] = np.minimum(made["elapsed"], np.where(made["method"] == lines.CONNECT, made["elapsed"], 250))
+    made["elapsed"] = np.minimum(
+        made["elapsed"], np.where(made["method"] == lines.CONNECT, made["elapsed"], 250)
+    )
     return Hops(made, chain, np.bincount(chain[told & ~shown], minlength=len(of)))

@@ -1,10 +1,10 @@
 """The daily tables of an organisation without its logs: what ``livenet.edges`` would publish, by counting hosts.
 
 For engines that live on tables and need months of days (``livenet.userrisk``). Times within a day, sizes, agents and
-sketches are left out or empty; which terminal visits which host how often, and when a host was first seen, is as in the
-logs of the same scenario. ``livenet.proxygraph:terminals`` is a plain rule here, so that nothing of the truth leaks: a
-terminal with two black-listed contacts is certainly infected, one with five of them a day is a scanner or gateway. There
-are no gray suspects and no scores of URLs.
+sketches are left out or empty; which terminal visits which host how often, and when a host was first seen, is as in
+the logs of the same scenario. ``livenet.proxygraph:terminals`` is a plain rule here, so that nothing of the truth
+leaks: a terminal with two black-listed contacts is certainly infected, one with five of them a day is a scanner or
+gateway. There are no gray suspects and no scores of URLs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from . import sites as where
 from .build import World, happenings
 from .lists import colours
 from .scenario import DAY, HOUR
-from .sites import EMBEDS
 
 _TIME = pa.timestamp("ns", tz="UTC")
 
@@ -54,7 +53,9 @@ class Daily:
         random = farm + world.scenario.rng("daily", number).integers(0, many, loaded.shape)
         loaded = np.where(loaded < -1, random, loaded)
         owner, slot = np.nonzero(loaded >= 0)
-        terminal = np.concatenate([read.terminal, read.terminal[owner], day.rest["terminal"]]).astype(np.int64)
+        terminal = np.concatenate([read.terminal, read.terminal[owner], day.rest["terminal"]]).astype(
+            np.int64
+        )
         host = np.concatenate([read.host, loaded[owner, slot], day.rest["host"]]).astype(np.int64)
         ts = np.concatenate([read.ts, read.ts[owner], day.rest["ts"]])
         rest = np.zeros(len(host) - len(day.rest), np.int64)
@@ -67,7 +68,9 @@ class Daily:
         count = np.diff(np.r_[at, len(key)])
         who, what = terminal[at], host[at]
         refused = np.add.reduceat(np.isin(status, lines.REFUSED).astype(np.int64), at)
-        failed = np.add.reduceat(np.isin(status, (lines.NOT_FOUND, lines.UNAVAILABLE, lines.NO_TUNNEL)).astype(np.int64), at)
+        failed = np.add.reduceat(
+            np.isin(status, (lines.NOT_FOUND, lines.UNAVAILABLE, lines.NO_TUNNEL)).astype(np.int64), at
+        )
         begin = world.scenario.begin
         first, last = np.minimum.reduceat(ts, at), np.maximum.reduceat(ts, at)
         hour = (ts // HOUR % 24).astype(np.int64)
@@ -98,7 +101,10 @@ class Daily:
         np.minimum.at(earliest, what, first)
         fresh = self._first < 0
         self._first = np.where(fresh & (earliest < 1 << 60), earliest, self._first)
-        visitors, total = np.bincount(what, minlength=len(fresh)), np.bincount(what, count, len(fresh)).astype(np.int64)
+        visitors, total = (
+            np.bincount(what, minlength=len(fresh)),
+            np.bincount(what, count, len(fresh)).astype(np.int64),
+        )
         bare = np.bincount(what, no_referer, len(fresh)).astype(np.int64)
         m = len(seen)
         columns = {
@@ -112,7 +118,10 @@ class Daily:
             "rare_agent": np.zeros(m, np.int64), "agents": np.zeros(m, np.int64), "untitled": np.zeros(m, np.int64),
             "domain_seen": _times(world.scenario.begin + self._first[seen]), "folded": np.zeros(m, np.int64),
         }  # fmt: skip
-        return pa.table([pa.array(columns[f.name]).cast(f.type) for f in livenet.DESTINATIONS], schema=livenet.DESTINATIONS)
+        return pa.table(
+            [pa.array(columns[f.name]).cast(f.type) for f in livenet.DESTINATIONS],
+            schema=livenet.DESTINATIONS,
+        )
 
     def _terminals(
         self, n: int, who: np.ndarray, what: np.ndarray, count: np.ndarray, refused: np.ndarray, failed: np.ndarray,
@@ -132,8 +141,9 @@ class Daily:
         begin = self.world.scenario.begin
         terminals = pa.table({
             "terminal": names, "addresses": texts, "users": texts, "count": total(count),
-            "destinations": total(np.ones(len(who))), "bytes_in": total(count * 12_000), "bytes_out": total(count * 900),
-            "refused": total(refused), "failed": total(failed), "agents": np.ones(len(seen), np.int64),
+            "destinations": total(np.ones(len(who))), "bytes_in": total(count * 12_000),
+            "bytes_out": total(count * 900), "refused": total(refused), "failed": total(failed),
+            "agents": np.ones(len(seen), np.int64),
             "first": _times(begin + earliest[seen]), "last": _times(begin + latest[seen]),
             "hours": pa.array(active[seen], pa.int32()),
         }, schema=livenet.TERMINALS)  # fmt: skip
@@ -141,7 +151,8 @@ class Daily:
         self._black += black
         clean = (black >= 5)[seen]
         suspects = pa.table({
-            "rank": np.arange(1, len(seen) + 1), "terminal": names, "probability": np.where(self._black[seen] > 1, 1.0, 0.0),
+            "rank": np.arange(1, len(seen) + 1), "terminal": names,
+            "probability": np.where(self._black[seen] > 1, 1.0, 0.0),
             "certain": (self._black[seen] > 1) & ~clean, "black": black[seen], "gray": np.zeros(len(seen), np.int64),
             "clean": clean,
         }, schema=livenet.SUSPECTS)  # fmt: skip

@@ -1,10 +1,10 @@
 """Flows inside the organisation, and what is wrong among them.
 
-Workers talk to directory, file, mail, print and time servers while they work; some back up at night. *Anomalies*, each in
-the truth: an infected terminal sweeps the inside (``internal-scan``), uses a service it never used (``new-service``) or
-sends mail in bulk (``spam``), or sends away much (``exfiltration``, which is in the proxy's lines too); a camera scans the
-Internet (``internet-scan``). *Not* anomalies: the vulnerability scanner's sweeps, users who upload to a popular site,
-shifts that change, holidays.
+Workers talk to directory, file, mail, print and time servers while they work; some back up at night. *Anomalies*, each
+in the truth: an infected terminal sweeps the inside (``internal-scan``), uses a service it never used
+(``new-service``) or sends mail in bulk (``spam``), or sends away much (``exfiltration``, which is in the proxy's lines
+too); a camera scans the Internet (``internet-scan``). *Not* anomalies: the vulnerability scanner's sweeps, users who
+upload to a popular site, shifts that change, holidays.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ class Anomaly:
 
 @dataclass(frozen=True)
 class Wrong:
-    """Planned anomalies: their ``flows`` in time order, the ``lines`` of the proxy that belong to them, and what is true."""
+    """Planned anomalies: their ``flows`` in time order, the ``lines`` of the proxy that belong to them, and what is
+    true."""
 
     flows: np.ndarray
     lines: np.ndarray
@@ -88,20 +89,24 @@ def usual(scenario: Scenario, who: People, on: Shift, day: int) -> np.ndarray:
         made["back"] = back * rng.lognormal(0, 1.2, len(terminal))
         made["state"] = np.where(rng.random(len(terminal)) < 0.985, SF, S0)
         parts.append(made)
-    saved = np.nonzero(who.always_on & (who.role == folk.WORKER) & (who.joined <= day) & (rng.random(who.count) < 0.9))[0]
+    saved = np.nonzero(
+        who.always_on & (who.role == folk.WORKER) & (who.joined <= day) & (rng.random(who.count) < 0.9)
+    )[0]
     made = np.zeros(len(saved), FLOW)
     made["terminal"], made["dst"], made["dport"] = saved, _SERVERS + 50, 873
     made["ts"] = day * DAY + 2 * HOUR + rng.integers(0, HOUR, len(saved))
     made["out"], made["back"] = rng.lognormal(19.5, 0.5, len(saved)), 40_000
     parts.append(made)
-    for terminal in who.of_role(folk.SCANNER).tolist():
-        if (day + terminal) % 2:
-            parts.append(_sweep(terminal, day * DAY + 20 * HOUR, 90 * 60 * SECOND, 1500, [22, 80, 443, 445, 3389], who, rng))
+    ports, evening = [22, 80, 443, 445, 3389], day * DAY + 20 * HOUR
+    due = [t for t in who.of_role(folk.SCANNER).tolist() if (day + t) % 2]
+    parts += [_sweep(terminal, evening, 90 * 60 * SECOND, 1500, ports, who, rng) for terminal in due]
     together = np.concatenate(parts)
     together = together[(together["ts"] >= 0) & (together["ts"] < scenario.length)]
     closed = together["state"] != SF
     together["out"][closed] = together["back"][closed] = 0
-    together["duration"] = np.where(closed, 0, 20 + together["back"] // 4000 + rng.integers(0, 2000, len(together)))
+    together["duration"] = np.where(
+        closed, 0, 20 + together["back"] // 4000 + rng.integers(0, 2000, len(together))
+    )
     together["sport"] = rng.integers(32_768, 60_999, len(together))
     return together[np.argsort(together["ts"], kind="stable")]
 
@@ -153,7 +158,11 @@ def wrong(scenario: Scenario, who: People, dest: Sites, plan: Plan) -> Wrong:
 
 def _described(one: Anomaly, piece: np.ndarray) -> Anomaly:
     one.begin, one.end = int(piece["ts"].min()), int(piece["ts"].max())
-    one.flows, one.sent, one.port = len(piece), int(piece["out"].sum()), int(np.bincount(piece["dport"]).argmax())
+    one.flows, one.sent, one.port = (
+        len(piece),
+        int(piece["out"].sum()),
+        int(np.bincount(piece["dport"]).argmax()),
+    )
     one.destinations = np.unique(piece["dst"])[:16].tolist()
     return one
 
@@ -161,7 +170,15 @@ def _described(one: Anomaly, piece: np.ndarray) -> Anomaly:
 def _act(what: str, terminal: int, begin: int, who: People, rng: np.random.Generator) -> np.ndarray:
     if what == SCAN:
         ports = [[445], [3389], [22], [445, 135]][int(rng.integers(4))]
-        return _sweep(terminal, begin, int(rng.integers(2, 40)) * 60 * SECOND, int(rng.integers(120, 1500)), ports, who, rng)
+        return _sweep(
+            terminal,
+            begin,
+            int(rng.integers(2, 40)) * 60 * SECOND,
+            int(rng.integers(120, 1500)),
+            ports,
+            who,
+            rng,
+        )
     if what == NEW:
         many = int(rng.integers(8, 60))
         made = np.zeros(many, FLOW)
@@ -185,7 +202,12 @@ def _act(what: str, terminal: int, begin: int, who: People, rng: np.random.Gener
 def _inside(who: People, rng: np.random.Generator, many: int) -> np.ndarray:
     """Addresses of terminals' ranges."""
     department = rng.integers(0, who.departments, many)
-    return 0x0A000000 + ((20 + department % 200) << 16) + (rng.integers(0, 2, many) << 8) + rng.integers(2, 252, many)
+    return (
+        0x0A000000
+        + ((20 + department % 200) << 16)
+        + (rng.integers(0, 2, many) << 8)
+        + rng.integers(2, 252, many)
+    )
 
 
 def _sweep(
@@ -229,7 +251,8 @@ def _uploads(scenario: Scenario, who: People, dest: Sites, rng: np.random.Genera
 
 
 def anomaly_table(scenario: Scenario, names: list[str], who: People, truth: list[Anomaly]) -> pa.Table:
-    """The truth: terminal, address on the first day of it, kind, begin, end, port, flows, bytes sent, some destinations."""
+    """The truth: terminal, address on the first day of it, kind, begin, end, port, flows, bytes sent, some
+    destinations."""
     time = pa.timestamp("ns", tz="UTC")
     columns: dict[str, Any] = {
         "terminal": pa.array([names[a.terminal] for a in truth], pa.string()),

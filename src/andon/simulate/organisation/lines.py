@@ -36,8 +36,28 @@ FROM_CACHE: Final = (HIT, MEMORY)
 REFUSED: Final = (DENIED, NO_USER)
 # How often which, by what is asked for: a page, what it loads, a tunnel, a program that calls home.
 _OFTEN: Final = (
-    {OK: 216, MEMORY: 6, NOT_MODIFIED: 10, NOT_FOUND: 6, MOVED: 4, FOUND: 6, UNAVAILABLE: 2, ABORTED: 3, DENIED: 3},
-    {OK: 128, HIT: 26, MEMORY: 36, FRESH: 24, NOT_MODIFIED: 28, NOT_FOUND: 6, UNAVAILABLE: 2, ABORTED: 4, DENIED: 2},
+    {
+        OK: 216,
+        MEMORY: 6,
+        NOT_MODIFIED: 10,
+        NOT_FOUND: 6,
+        MOVED: 4,
+        FOUND: 6,
+        UNAVAILABLE: 2,
+        ABORTED: 3,
+        DENIED: 3,
+    },
+    {
+        OK: 128,
+        HIT: 26,
+        MEMORY: 36,
+        FRESH: 24,
+        NOT_MODIFIED: 28,
+        NOT_FOUND: 6,
+        UNAVAILABLE: 2,
+        ABORTED: 4,
+        DENIED: 2,
+    },
     {TUNNEL: 252, NO_TUNNEL: 1, DENIED: 2, NO_USER: 1},
     {OK: 226, NO_CONTENT: 20, NOT_MODIFIED: 5, UNAVAILABLE: 3, NOT_FOUND: 1, ABORTED: 1},
 )
@@ -56,7 +76,7 @@ def size_table() -> np.ndarray:
     median = np.array([22_000, 9_000, 30_000, 900, 180, 90, 9_000, 70])[:, None]
     spread = np.array([1.1, 1.5, 1.6, 0.6, 0.9, 1.0, 1.3, 0.8])[:, None]
     most = np.array([4e6, 4e7, 4e8, 4e4, 3e4, 3e4, 118_000, 2e4])[:, None]
-    return np.minimum(median * np.exp(spread * normal), most).astype(np.int32)
+    return np.asarray(np.minimum(median * np.exp(spread * normal), most), np.int32)
 
 
 def _erfinv(x: np.ndarray) -> np.ndarray:
@@ -74,7 +94,9 @@ def lines(count: int) -> np.ndarray:
     return made
 
 
-def finish(made: np.ndarray, via: np.ndarray, what: int, rng: np.random.Generator, keep: bool = False) -> np.ndarray:
+def finish(
+    made: np.ndarray, via: np.ndarray, what: int, rng: np.random.Generator, keep: bool = False
+) -> np.ndarray:
     """Sets status, size, duration, and what a tunnel hides, of lines of class ``what``; ``keep``: status and size of
     those that are not tunnels were set before."""
     tunnel = via[made["host"]] == 0

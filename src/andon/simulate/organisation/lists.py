@@ -17,7 +17,7 @@ _NEVER = 1500  # entries that nobody here ever meets
 
 
 def colours(scenario: Scenario, dest: Sites, plan: Plan) -> np.ndarray:
-    """"black", "white" or "gray" of each host, as the lists have it; black wins."""
+    """ "black", "white" or "gray" of each host, as the lists have it; black wins."""
     seed = np.where(dest.white >= 0, "white", "gray").astype("U5")
     web = dest.ranges[where.WEB][1] * 3  # a domain stands for its names
     seed[1:web:3] = seed[2:web:3] = seed[0:web:3]
@@ -45,8 +45,9 @@ def write_lists(scenario: Scenario, dest: Sites, plan: Plan, out: Path) -> None:
         value = text[host]
         address = value.replace(".", "").isdigit()
         rows.append((value, "address" if address else "domain", family, day))
-    for value in np.char.add(names.labels(5_000_000, _NEVER, rng), names.zones(_NEVER, rng)).tolist():
-        rows.append((value, "domain", FAMILIES[int(rng.integers(len(FAMILIES)))], -int(rng.integers(1, 900))))
+    never = np.char.add(names.labels(5_000_000, _NEVER, rng), names.zones(_NEVER, rng)).tolist()
+    which, days = rng.integers(0, len(FAMILIES), _NEVER).tolist(), rng.integers(1, 900, _NEVER).tolist()
+    rows += [(value, "domain", FAMILIES[f], -day) for value, f, day in zip(never, which, days, strict=True)]
     rng.shuffle(rows)
     body = [f"{v},{t},{f},{(begin + timedelta(days=d)).date().isoformat()}" for v, t, f, d in rows]
     (out / "black.csv").write_text("\n".join(["value,type,family,date", *body]) + "\n")

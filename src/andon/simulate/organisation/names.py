@@ -14,7 +14,9 @@ from typing import Final
 import numpy as np
 
 _CONSONANTS, _VOWELS = "bdfghklmnprstvwz", "aeiou"
-_SYLLABLES: Final = np.array([c + v for c in _CONSONANTS for v in _VOWELS] + ["ja", "jo", "ky", "sh", "ch", "tr"])
+_SYLLABLES: Final = np.array(
+    [c + v for c in _CONSONANTS for v in _VOWELS] + ["ja", "jo", "ky", "sh", "ch", "tr"]
+)
 _N: Final = len(_SYLLABLES)
 _LETTERS: Final = np.array(list("abcdefghijklmnopqrstuvwxyz0123456789"))
 _LURES: Final = ("login", "secure", "account", "verify", "update", "support", "mail", "service")
@@ -55,7 +57,9 @@ def shaped(plain: np.ndarray, shape: np.ndarray, known: np.ndarray, rng: np.rand
     made = plain.astype("U48")
     where = np.nonzero(shape == RANDOM)[0]
     letters = _LETTERS[rng.integers(0, len(_LETTERS), (len(where), 18))]
-    for i, row, length in zip(where.tolist(), letters.tolist(), rng.integers(10, 19, len(where)).tolist(), strict=True):
+    for i, row, length in zip(
+        where.tolist(), letters.tolist(), rng.integers(10, 19, len(where)).tolist(), strict=True
+    ):
         made[i] = "".join(row[:length])
     for i in np.nonzero(shape == LURE)[0].tolist():
         one, two = rng.choice(len(_LURES), 2, replace=False)

@@ -1,8 +1,8 @@
 """Paths of URLs: one pool for the whole organisation; which of them a host has follows from a hash.
 
-The pool is cut into ranges by what is behind them. ``ODD`` holds shapes that reports of malicious URLs show: a script of
-a control panel, a long encoded query, a program or an archive, a form in a folder of a content management system. Benign
-hosts use them too, at a lower rate (``sites.ODD_BENIGN``, ``sites.ODD_MALICIOUS``).
+The pool is cut into ranges by what is behind them. ``ODD`` holds shapes that reports of malicious URLs show: a script
+of a control panel, a long encoded query, a program or an archive, a form in a folder of a content management system.
+Benign hosts use them too, at a lower rate (``sites.ODD_BENIGN``, ``sites.ODD_MALICIOUS``).
 """
 
 from __future__ import annotations
@@ -58,9 +58,14 @@ def paths(rng: np.random.Generator) -> Paths:
         text.append(f"/static/{a}/{n}.{end}" if n % 3 else f"/assets/{a}.{n:x}.{end}?v={n % 40}")
         mime.append(what)
     for i in range(API[1]):
-        forms = (f"/v{i % 4 + 1}/{word[i]}", f"/api/{word[i]}/status", f"/{word[i]}/ping", f"/t?c={number[i]}&n=")
+        calls = (
+            f"/v{i % 4 + 1}/{word[i]}",
+            f"/api/{word[i]}/status",
+            f"/{word[i]}/ping",
+            f"/t?c={number[i]}&n=",
+        )
         # Those whose place in the pool is a multiple of four count their calls: a number is put behind them.
-        text.append(forms[i % 4])
+        text.append(calls[i % 4])
         mime.append((_JSON, _JSON, _OCTETS, _HTML)[i % 4])
     for i in range(DOWNLOAD[1]):
         end, what = (("exe", _EXE), ("zip", _ZIP), ("pdf", _PDF), ("msi", _OCTETS))[i % 4]
@@ -70,7 +75,7 @@ def paths(rng: np.random.Generator) -> Paths:
     codes = encoded[rng.integers(0, len(encoded), (ODD[1], 48))]
     for i in range(ODD[1]):
         a, n, code = word[i + 2000], number[i], "".join(codes[i].tolist())
-        forms = (
+        shapes = (
             (f"/{a}/gate.php?h={n}", _HTML),
             (f"/?{code}", _HTML),
             (f"/{a}.php?{code[:6]}={code[6:30]}", _HTML),
@@ -80,7 +85,7 @@ def paths(rng: np.random.Generator) -> Paths:
             (f"/{n % 97}/{code[:24]}", _OCTETS),
             (f"/webmail/{a}/verify.html?session={code}", _HTML),
         )
-        shape, what = forms[i % len(forms)]
+        shape, what = shapes[i % len(shapes)]
         text.append(shape)
         mime.append(what)
     return Paths(pa.array(text, pa.string()), np.array(mime, np.uint8))

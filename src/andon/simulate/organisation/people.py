@@ -12,7 +12,7 @@ from .scenario import DAY, HOUR, Scenario
 
 WORKER, GATEWAY, SCANNER, CAMERA = range(4)
 ROLES: Final = ("worker", "mail gateway", "vulnerability scanner", "camera")
-AGENTS: Final = tuple(
+_BROWSING: Final = tuple(
     f"Mozilla/5.0 ({system}) {engine}"
     for system in ("Windows NT 10.0; Win64; x64", "Macintosh; Intel Mac OS X 10_15_7", "X11; Linux x86_64")
     for engine in (
@@ -21,9 +21,10 @@ AGENTS: Final = tuple(
         "Gecko/20100101 Firefox/136.0",
         "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/119.0.0.0 Safari/537.36",
     )
-) + (
-    "Microsoft-CryptoAPI/10.0", "Windows-Update-Agent/10.0.10011.16384 Client-Protocol/2.50", "python-requests/2.31.0",
-    "curl/8.4.0", "WinHTTP/1.0", "-", "ipcam/2.1.4", "Mail-Link-Check/4.2", "Scan/10.7",
+)
+AGENTS: Final = (
+    *_BROWSING, "Microsoft-CryptoAPI/10.0", "Windows-Update-Agent/10.0.10011.16384 Client-Protocol/2.50",
+    "python-requests/2.31.0", "curl/8.4.0", "WinHTTP/1.0", "-", "ipcam/2.1.4", "Mail-Link-Check/4.2", "Scan/10.7",
 )  # fmt: skip
 BROWSERS: Final = 12  # the first agents
 CRYPTO, UPDATE, REQUESTS, CURL, WINHTTP, NO_AGENT, CAMERA_AGENT, GATEWAY_AGENT, SCANNER_AGENT = range(12, 21)
@@ -70,7 +71,8 @@ class People:
         block, host = 20 + self.department % 200, number + 10
         high = host // 250 + 32 * (self.department // 200)
         made = [
-            f"10.{b}.{h}.{n}" for b, h, n in zip(block.tolist(), high.tolist(), (host % 250 + 2).tolist(), strict=True)
+            f"10.{b}.{h}.{n}"
+            for b, h, n in zip(block.tolist(), high.tolist(), (host % 250 + 2).tolist(), strict=True)
         ]
         if self.camera:
             made[int(self.of_role(CAMERA)[0])] = self.camera
@@ -101,7 +103,9 @@ def people(scenario: Scenario) -> People:
         for i, (name, r) in enumerate(zip(words(rng.permutation(n), 3).tolist(), role.tolist(), strict=True))
     ]
     joined = np.where(
-        (rng.random(n) < scenario.joiners) & (role == WORKER), rng.integers(scenario.days // 2, scenario.days + 1, n), 0
+        (rng.random(n) < scenario.joiners) & (role == WORKER),
+        rng.integers(scenario.days // 2, scenario.days + 1, n),
+        0,
     )
     joined = np.minimum(joined, scenario.days - 1)
     return People(
@@ -153,7 +157,10 @@ def shift(scenario: Scenario, who: People, day: int) -> Shift:
     if day == scenario.holiday:
         share *= rng.random(n) < 0.05
     share[(who.joined > day) | (who.role != WORKER)] = 0.0
-    on, off = np.maximum(begin - rng.integers(0, HOUR // 3, n), day * DAY), end + rng.integers(0, HOUR // 2, n)
+    on, off = (
+        np.maximum(begin - rng.integers(0, HOUR // 3, n), day * DAY),
+        end + rng.integers(0, HOUR // 2, n),
+    )
     absent = share == 0
     always = who.always_on | (who.role != WORKER)
     on = np.where(always, day * DAY, np.where(absent, 0, on))

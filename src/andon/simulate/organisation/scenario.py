@@ -92,7 +92,9 @@ class Scenario:
     @property
     def attacks(self) -> int:
         """Number of campaigns."""
-        return min(4 + self.terminals // 250, self.terminals // 8) if self.campaigns is None else self.campaigns
+        return (
+            min(4 + self.terminals // 250, self.terminals // 8) if self.campaigns is None else self.campaigns
+        )
 
     @property
     def holiday(self) -> int:

@@ -2,8 +2,8 @@
 software that calls home, places of risk, and the attackers' hosts.
 
 Rates of suspicious shapes (``names``, ``paths.ODD``): malicious hosts 35 % of names (random 15, lure 12, bare address
-8) and 45 % of paths; benign rare hosts 3.5 % of names (random 1.5, lure 0.5, address 1.5) and 4 % of paths. How a host is reached
-(tunnel, opened tunnel, plain HTTP, odd port) does not depend on what it is.
+8) and 45 % of paths; benign rare hosts 3.5 % of names (random 1.5, lure 0.5, address 1.5) and 4 % of paths. How a host
+is reached (tunnel, opened tunnel, plain HTTP, odd port) does not depend on what it is.
 """
 
 from __future__ import annotations
@@ -78,11 +78,13 @@ def sites(scenario: Scenario, who: People, malicious: int, listed: int) -> Sites
         SUBDOMAIN: FARMS * min(10 * n, 6000), SHORTENER: 12, STREAMING: 60, DOWNLOAD: 50,
         FREE: PLATFORMS * (20 + n // 4), MALICIOUS: malicious, LISTED: listed,
     }  # fmt: skip
-    ranges, hosts, place = {}, {}, 0
-    for kind, many in number.items():
-        hosts[kind] = many * (3 if kind == WEB else 1)
-        ranges[kind] = (place, many)
-        place += hosts[kind]
+    ranges: dict[int, tuple[int, int]] = {}
+    hosts: dict[int, int] = {}
+    place = 0
+    for of_kind, many in number.items():
+        hosts[of_kind] = many * (3 if of_kind == WEB else 1)
+        ranges[of_kind] = (place, many)
+        place += hosts[of_kind]
     kind = np.repeat(np.arange(14), [hosts[k] for k in range(14)]).astype(np.uint8)
     total = len(kind)
     label = names.labels(1000, total, rng)
@@ -100,7 +102,9 @@ def sites(scenario: Scenario, who: People, malicious: int, listed: int) -> Sites
     text = text.astype("U64")
     _subordinate(text, kind, hosts, ranges, rng)
     text = _different(text)
-    via = rng.choice(4, total, p=[0.85 * (1 - scenario.inspect), 0.85 * scenario.inspect, 0.12, 0.03]).astype(np.uint8)
+    via = rng.choice(4, total, p=[0.85 * (1 - scenario.inspect), 0.85 * scenario.inspect, 0.12, 0.03]).astype(
+        np.uint8
+    )
     odd = rng.random(total) < np.where((kind == MALICIOUS) | (kind == LISTED), ODD_MALICIOUS, ODD_BENIGN)
     white = np.full(total, -1, np.int64)
     _ranks(white, kind, number, rng)
@@ -121,7 +125,8 @@ def dotted(addresses: np.ndarray) -> np.ndarray:
 
 
 def _subordinate(
-    text: np.ndarray, kind: np.ndarray, hosts: dict[int, int], ranges: dict[int, tuple[int, int]], rng: np.random.Generator
+    text: np.ndarray, kind: np.ndarray, hosts: dict[int, int], ranges: dict[int, tuple[int, int]],
+    rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """Hosts that are names below another's domain."""
     web = hosts[WEB]
@@ -155,7 +160,8 @@ def _again(text: np.ndarray) -> list[int]:
     """Places of names that stand before."""
     codes = pa.array(text).dictionary_encode().indices.to_numpy()
     _, first = np.unique(codes, return_index=True)
-    return np.setdiff1d(np.arange(len(text)), first).tolist()
+    again: list[int] = np.setdiff1d(np.arange(len(text)), first).tolist()
+    return again
 
 
 def _ranks(white: np.ndarray, kind: np.ndarray, number: dict[int, int], rng: np.random.Generator) -> None:
@@ -163,7 +169,14 @@ def _ranks(white: np.ndarray, kind: np.ndarray, number: dict[int, int], rng: np.
     web = np.arange(number[WEB]) * 3
     ranked = web[rng.random(len(web)) < np.where(np.arange(len(web)) < len(web) * 0.7, 0.97, 0.5)]
     white[ranked] = 1 + ranked // 3 * 4 + rng.integers(0, 4, len(ranked))
-    for of, share in ((CDN, 0.9), (SHORTENER, 0.5), (STREAMING, 0.3), (UPDATE, 1.0), (DOWNLOAD, 0.2), (TELEMETRY, 0.0)):
+    for of, share in (
+        (CDN, 0.9),
+        (SHORTENER, 0.5),
+        (STREAMING, 0.3),
+        (UPDATE, 1.0),
+        (DOWNLOAD, 0.2),
+        (TELEMETRY, 0.0),
+    ):
         mine = np.nonzero(kind == of)[0]
         mine = mine[rng.random(len(mine)) < share]
         white[mine] = rng.integers(1, 20_000, len(mine))
@@ -174,7 +187,9 @@ def _ranks(white: np.ndarray, kind: np.ndarray, number: dict[int, int], rng: np.
 def _embeds(kind: np.ndarray, ranges: dict[int, tuple[int, int]], rng: np.random.Generator) -> np.ndarray:
     total = len(kind)
     cdn, many = ranges[CDN]
-    drawn = cdn + np.minimum((rng.random((total, EMBEDS), dtype=np.float32) ** 2.2 * many).astype(np.int32), many - 1)
+    drawn = cdn + np.minimum(
+        (rng.random((total, EMBEDS), dtype=np.float32) ** 2.2 * many).astype(np.int32), many - 1
+    )
     used = rng.poisson(3.2, total)
     out = np.where(np.arange(EMBEDS) < used[:, None], drawn, -1).astype(np.int32)
     web = ranges[WEB][1] * 3
@@ -182,7 +197,6 @@ def _embeds(kind: np.ndarray, ranges: dict[int, tuple[int, int]], rng: np.random
     out[main, 0] = main + 1
     api = rng.random(len(main)) < 0.5
     out[main[api], 1] = main[api] + 2
-    farm, size = ranges[SUBDOMAIN]
     some = rng.random(total) < 0.06  # an advertiser with a name for every visit: the kernel picks which
     out[some, EMBEDS - 1] = -2 - rng.integers(0, FARMS, int(some.sum()))
     out[kind == CDN] = -1

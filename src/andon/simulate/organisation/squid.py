@@ -19,7 +19,7 @@ from .people import AGENTS, People
 from .scenario import DAY, Scenario
 from .sites import Sites
 
-_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 Texts = tuple[np.ndarray, np.ndarray]
 
 
@@ -66,9 +66,13 @@ class Squid:
         day = int(block["ts"][0] + block["elapsed"][0]) // DAY
         if day != self._day:
             self._day, self._addresses = day, texts(self.who.addresses(day))
-        room = int(self._host_length[block["host"]].sum() + self._path_length[block["path"]].sum()) + 260 * len(block)
+        room = int(
+            self._host_length[block["host"]].sum() + self._path_length[block["path"]].sum()
+        ) + 260 * len(block)
         if self.combined:
-            room += int(self._host_length[block["ref_host"]].sum() + self._path_length[block["ref_path"]].sum())
+            room += int(
+                self._host_length[block["ref_host"]].sum() + self._path_length[block["ref_path"]].sum()
+            )
             room += 130 * len(block)
         out = np.empty(room, np.uint8)
         month = np.frombuffer("".join(_MONTHS).encode(), np.uint8)
@@ -238,7 +242,7 @@ def _write(
                     at += 1
             out[at] = 32
             at += 1
-            if one.path >= 0 and one.status != 3 and one.status != 4 and one.status != 12:
+            if one.path >= 0 and one.status not in (3, 4, 12):
                 at = _put(out, at, mime, mime_ends, one.path)
             else:
                 out[at] = 45

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ class Ledger:
         urls = [n + (p if s else "") for n, p, s in zip(name, path, seen.tolist(), strict=True)]
         tunnels = np.bincount(made.chain[made.lines["method"] == CONNECT], minlength=len(of))
         bounds = [0, *cut.tolist(), len(urls)]
-        lists = [urls[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)] if len(of) else []
+        lists = [urls[a:b] for a, b in pairwise(bounds)] if len(of) else []
         begin = world.scenario.begin
         return {
             "terminal": of.terminal.tolist(),
@@ -108,7 +109,9 @@ class Ledger:
             "class": [CLASSES[k] for k in of.kind.tolist()],
             "campaign": of.campaign.tolist(),
             "hops": lists,
-            "malicious": [urls[-1] if k != BENIGN else None for urls, k in zip(lists, of.kind.tolist(), strict=True)],
+            "malicious": [
+                urls[-1] if k != BENIGN else None for urls, k in zip(lists, of.kind.tolist(), strict=True)
+            ],
             "missing_referers": made.missing.tolist(),
             "tunnelled": tunnels.tolist(),
         }
@@ -145,7 +148,11 @@ class Ledger:
             ],
         }  # fmt: skip
         (out / "scenario.json").write_text(json.dumps(body, indent=1) + "\n")
-        return {"infected": int((self._shown >= 0).sum()), "hidden": hidden, "malicious": int(self._bad.sum())}
+        return {
+            "infected": int((self._shown >= 0).sum()),
+            "hidden": hidden,
+            "malicious": int(self._bad.sum()),
+        }
 
     def names(self) -> list[str]:
         """What an analysis calls the terminals: user where the log has one, else address (of the first day)."""
@@ -164,10 +171,7 @@ class Ledger:
             "department": pa.array(world.who.department, pa.int32()),
             "role": [ROLES[r] for r in world.who.role.tolist()],
             "campaign": pa.array(np.where(shown, plan.campaign, -1), pa.int64()),
-            "infected_from": pa.array(
-                [(begin + t) * 1_000_000 if s else None for t, s in zip(self._shown.tolist(), shown.tolist(), strict=True)],
-                _TIME,
-            ),
+            "infected_from": pa.array((begin + self._shown) * 1_000_000, _TIME, mask=~shown),
             "hidden": hidden,
             "touched_black": self._touched,
             "risk": world.who.risk,

@@ -88,14 +88,18 @@ def simulate(
     anomalies = anomaly_table(scenario, ledger.names(), world.who, world.wrong.truth)
     counts = ledger.write(out / "truth", anomalies)
     return Made(
-        out, tuple(paths), ledger.lines, zeek.rows if zeek else 0, scenario.terminals, world.dest.count, counts["malicious"],
-        counts["infected"], counts["hidden"],
+        out, tuple(paths), ledger.lines, zeek.rows if zeek else 0, scenario.terminals, world.dest.count,
+        counts["malicious"], counts["infected"], counts["hidden"],
     )  # fmt: skip
 
 
 def _inside(zeek: Zeek, world: World, day: Day) -> None:
     """The day's flows inside. Those of a night shift that began the evening before are among them."""
-    made = [usual(world.scenario, world.who, shift(world.scenario, world.who, n), n) for n in (day.number - 1, day.number) if n >= 0]
+    made = [
+        usual(world.scenario, world.who, shift(world.scenario, world.who, n), n)
+        for n in (day.number - 1, day.number)
+        if n >= 0
+    ]
     every = np.concatenate([*made, world.wrong.flows])
     mine = every[every["ts"] // DAY == day.number]
     zeek.inside(mine[np.argsort(mine["ts"], kind="stable")])

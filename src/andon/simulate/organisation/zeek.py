@@ -99,9 +99,20 @@ class Zeek:
         refused = tunnel & np.isin(first["status"], (*REFUSED, NO_TUNNEL))
         head = self._head(first["ts"], key, first["terminal"], port, self._server.take(pa.array(first["host"])),
                           self._port[first["host"]])  # fmt: skip
-        out, back = np.add.reduceat(rows["sent"].astype(np.int64), at), np.add.reduceat(rows["size"].astype(np.int64), at)
+        out, back = (
+            np.add.reduceat(rows["sent"].astype(np.int64), at),
+            np.add.reduceat(rows["size"].astype(np.int64), at),
+        )
         service = pa.array(["http", "ssl", "-"]).take(pa.array(np.where(refused, 2, tunnel.astype(int))))
-        self._conn(head, np.zeros(len(at), np.int64), service, ends - first["ts"], out, back, np.zeros(len(at), np.int64))
+        self._conn(
+            head,
+            np.zeros(len(at), np.int64),
+            service,
+            ends - first["ts"],
+            out,
+            back,
+            np.zeros(len(at), np.int64),
+        )
         if not self.every:
             return
         seen = tunnel & ~refused
@@ -118,8 +129,14 @@ class Zeek:
         (mine,) = np.nonzero(self._clear[rows["host"]] & (rows["method"] != CONNECT))
         line = rows[mine]
         pick = pa.array(group[mine])
-        tail = np.where(line["tail"] > 0, np.char.mod("%x", line["tail"]), "") if len(line) else np.array([], "U1")
-        uri = pc.binary_join_element_wise(self._path.take(pa.array(line["path"])), pa.array(tail.astype("U8")), "")
+        tail = (
+            np.where(line["tail"] > 0, np.char.mod("%x", line["tail"]), "")
+            if len(line)
+            else np.array([], "U1")
+        )
+        uri = pc.binary_join_element_wise(
+            self._path.take(pa.array(line["path"])), pa.array(tail.astype("U8")), ""
+        )
         told = line["ref_host"] >= 0
         referer = pc.binary_join_element_wise(
             self._prefix.take(pa.array(line["ref_host"], mask=~told)),
@@ -130,12 +147,14 @@ class Zeek:
         columns["ts"] = self._seconds(self.scenario.begin + line["ts"])
         empty = np.isin(line["status"], (3, 4, 12))
         self._write("http", columns, {
-            "trans_depth": pa.array(mine - at[group[mine]] + 1), "method": pa.array(list(METHODS)).take(pa.array(line["method"])),
+            "trans_depth": pa.array(mine - at[group[mine]] + 1),
+            "method": pa.array(list(METHODS)).take(pa.array(line["method"])),
             "host": self.dest.names.take(pa.array(line["host"])), "uri": uri, "referrer": referer, "version": "1.1",
             "user_agent": pa.array(list(AGENTS)).take(pa.array(line["agent"])),
             "request_body_len": pa.array(np.where(line["method"] == 1, line["sent"], 0)),
             "response_body_len": pa.array(line["size"]), "status_code": pc.if_else(pc.equal(code, "0"), "-", code),
-            "status_msg": "-", "resp_mime_types": pc.if_else(pa.array(empty), "-", self._mime.take(pa.array(line["path"]))),
+            "status_msg": "-",
+            "resp_mime_types": pc.if_else(pa.array(empty), "-", self._mime.take(pa.array(line["path"]))),
         })  # fmt: skip
 
     def _dns(self, first: np.ndarray, key: np.ndarray, port: np.ndarray) -> None:
@@ -145,7 +164,9 @@ class Zeek:
         one, rtt = first[at], 1 + key[at] % 60
         begun = one["ts"] - rtt - 2
         resolver = pa.array(["10.10.0.10", "10.10.0.11"]).take(pa.array((key[at] >> 21) & 1))
-        columns = self._head(begun, key[at] + (1 << 20), one["terminal"], port[at], resolver, np.full(len(at), 53))
+        columns = self._head(
+            begun, key[at] + (1 << 20), one["terminal"], port[at], resolver, np.full(len(at), 53)
+        )
         self._write("dns", columns, {
             "proto": "udp", "trans_id": pa.array(key[at] % 65_536), "rtt": self._seconds(rtt),
             "query": self.dest.names.take(pa.array(one["host"])), "qclass_name": "C_INTERNET", "qtype_name": "A",
@@ -173,7 +194,10 @@ class Zeek:
     ) -> None:  # fmt: skip
         self.rows += len(duration)
         quiet = (state == inside.S0) | (state == inside.REJ)
-        packets = np.where(quiet, 1, out // 1200 + 4), np.where(state == inside.S0, 0, np.where(quiet, 1, back // 1300 + 3))
+        packets = (
+            np.where(quiet, 1, out // 1200 + 4),
+            np.where(state == inside.S0, 0, np.where(quiet, 1, back // 1300 + 3)),
+        )
         unset = pa.array(quiet)
         there = np.zeros(len(duration), bool) if local is None else local
         self._write("conn", head, {
@@ -189,11 +213,18 @@ class Zeek:
         })  # fmt: skip
 
     def _head(
-        self, ts: np.ndarray, key: np.ndarray, terminal: np.ndarray, port: np.ndarray, target: pa.Array, to: np.ndarray
+        self,
+        ts: np.ndarray,
+        key: np.ndarray,
+        terminal: np.ndarray,
+        port: np.ndarray,
+        target: pa.Array,
+        to: np.ndarray,
     ) -> Columns:
         uid = pc.binary_join_element_wise("C", pc.cast(pa.array(key), pa.string()), "")
         return {
-            "ts": self._seconds(self.scenario.begin + ts), "uid": uid, "id.orig_h": self._addresses.take(pa.array(terminal)),
+            "ts": self._seconds(self.scenario.begin + ts), "uid": uid,
+            "id.orig_h": self._addresses.take(pa.array(terminal)),
             "id.orig_p": pa.array(port), "id.resp_h": target, "id.resp_p": pa.array(to),
         }  # fmt: skip
 

@@ -57,8 +57,8 @@ class Rules:
     timely: float = 0.6
     active: int = 40_000
     most: float = 4.5
-    hearsay: float = 2.5
-    doubts: float = 0.5
+    hearsay: float = 4.0
+    doubts: float = 1.0
     cycles: int = 3
     whole: int = 1
     inner: int = 12

@@ -37,6 +37,11 @@ class Score:
     def total(self) -> float:
         return float(sum(self.parts))
 
+    @property
+    def sources(self) -> float:
+        """The part that common sources have."""
+        return self.parts[PARTS.index("sources")]
+
     def as_dict(self) -> dict[str, float]:
         return {name: round(value, 2) for name, value in zip(PARTS, self.parts, strict=True)}
 

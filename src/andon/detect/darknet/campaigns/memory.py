@@ -54,7 +54,9 @@ class Campaign:
     survey: int = 0  # sources called so by darknet.purpose, all days added
     attack: int = 0
     judged: int = 0
-    acted: bool = True  # it was seen to act as one; who was there on the first day may be a standing population
+    acted: bool = (
+        True  # it was seen to act as one; who was there on the first day may be a standing population
+    )
     seen: int = -1  # all sources in the cells of ``base`` on the last active day; -1: not known
     own: int = 0  # of these its own
     # Cells by which it is seen without being told apart, and what was usual there before it came.
@@ -122,28 +124,39 @@ class Memory:
             "usual.rest": self.usual.rest,
         }
         arrays |= {f"bases.{name}": array for name, array in sorted(self.bases.items())}
-        return pack("campaigns", 2, arrays, {"days": self.days, "forgotten": self.forgotten})
+        return pack("campaigns", _VERSION, arrays, {"days": self.days, "forgotten": self.forgotten})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        arrays, scalars = unpack("campaigns", 2, data)
+        numbered: tuple[str, ...] = _NUMBERS
+        try:
+            arrays, scalars = unpack("campaigns", _VERSION, data)
+        except StateError as error:
+            try:  # version 1 did not count by cells: what it lacks is not known
+                arrays, scalars = unpack("campaigns", 1, data)
+            except StateError:
+                raise error from None
+            numbered = _NUMBERS[: -len(_SINCE_2)]
         try:
             texts: list[Any] = json.loads(arrays["text"].tobytes())
             rows = []
             for i, (name, label) in enumerate(texts):
-                numbers: dict[str, Any] = dict(zip(_NUMBERS, arrays["numbers"][i].tolist(), strict=True))
-                numbers |= {name: bool(numbers[name]) for name in ("from_start", "acted")}
+                numbers: dict[str, Any] = dict(zip(numbered, arrays["numbers"][i].tolist(), strict=True))
+                numbers["from_start"] = bool(numbers["from_start"])
+                numbers["acted"] = bool(numbers.get("acted", not numbers["from_start"]))
                 mixes: dict[str, Any] = {}
                 for key, _ in _MIXES:
                     codes = arrays[f"{key}.codes"][i]
                     mixes[key] = (codes[codes >= 0], arrays[f"{key}.shares"][i][codes >= 0])
                 sample, ever = arrays["sample"][i], arrays["ever"][i]
-                cells, means = arrays["base.cells"][i], arrays["base.means"][i]
+                if "base.cells" in arrays:
+                    cells, means = arrays["base.cells"][i], arrays["base.means"][i]
+                    mixes["base"] = (cells[cells >= 0], means[cells >= 0])
                 rows.append(
                     Campaign(
                         name=str(name), label=str(label), sway=float(arrays["sway"][i]), hours=arrays["hours"][i],
                         ring=arrays["ring"][i].reshape(RING, COURSE), sample=sample[sample < _ALL],
-                        ever=ever[ever < _ALL], base=(cells[cells >= 0], means[cells >= 0]), **mixes, **numbers,
+                        ever=ever[ever < _ALL], **mixes, **numbers,
                     )
                 )  # fmt: skip
             if len(rows) != len(arrays["numbers"]):
@@ -157,9 +170,10 @@ class Memory:
             raise StateError(f"damaged memory of campaigns: {error}") from error
 
 
+_VERSION, _SINCE_2 = 2, ("acted", "seen", "own")
 _NUMBERS = (
     "born", "last", "active_days", "from_start", "state", "quiet", "longest", "level", "klass", "size", "block",
-    "survey", "attack", "judged", "acted", "seen", "own",
+    "survey", "attack", "judged", *_SINCE_2,
 )  # fmt: skip
 _MOST_BASE = 8
 _MIXES = (("ports", MOST_PORTS * 2), ("networks", MOST_NETWORKS))

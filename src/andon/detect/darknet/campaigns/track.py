@@ -18,6 +18,7 @@ from andon.detect.darknet.campaigns import changes, seen
 from andon.detect.darknet.campaigns.changes import BIRTH, DEATH, FIRST, PAUSE, RESUME, Event
 from andon.detect.darknet.campaigns.evidence import Score, judge, likeness, overlap
 from andon.detect.darknet.campaigns.memory import ACTIVE, COURSE, DEAD, QUIET, RING, Campaign, Memory
+from andon.detect.darknet.campaigns.profile import header_of
 from andon.detect.darknet.campaigns.units import MOST_NETWORKS, MOST_PORTS, SAMPLE, Unit, top
 from andon.detect.darknet.campaigns.usual import Today, Usual
 
@@ -27,6 +28,7 @@ _CANDIDATE = 0.25  # likeness of ports
 _AVERAGING = 0.3  # weight of today in the averaged mix
 _LEAST_EXPECTED = 5  # sources that a sample has to be able to show before their absence says anything
 _DRAWN_EACH = 6
+_LEAST_KNOWN_DAYS = 3  # before what is there from the first day on can change
 _SECOND_HALF = 0.5  # share of a unit's sources that were a campaign's the last time
 
 
@@ -117,11 +119,18 @@ def _assign(
         shared = names[unit.label] > 1 or names_before[unit.label] > 1
         score = judge(campaign, unit, day.sources, shared, campaign.quiet)
         scores[i, j] = score
-        if score.accepted and (day.one_in > 1 or seen.goes_on(campaign, unit, day.share)):
+        if score.accepted and _may_be(campaign, unit, day, score):
             table[i, j] = score.total + (0.5 if unit.known == i else 0.0)
     rows, columns = linear_sum_assignment(table, maximize=True)
     pairs = {int(i): int(j) for i, j in zip(rows, columns, strict=True) if table[i, j] > 0}
     return pairs, scores
+
+
+def _may_be(campaign: Campaign, unit: Unit, day: Day, score: Score) -> bool:
+    """Whether counts and common sources allow what likeness says."""
+    if not campaign.acted and header_of(campaign.klass) != header_of(unit.klass) and score.sources < 1:
+        return False  # a crowd does not change its header from one day to the next
+    return day.one_in > 1 or seen.goes_on(campaign, unit, day.today, day.share)
 
 
 def _candidates(past: Sequence[Campaign], units: Sequence[Unit]) -> list[tuple[int, int]]:
@@ -218,11 +227,12 @@ def _continued(campaign: Campaign, unit: Unit, day: Day, score: Score | None) ->
         )
     whole = bool(day.observed.sum() >= 20)
     grown = changes.growth(campaign, sources, unit.each) if whole and not campaign.quiet else None
-    if grown is not None and day.one_in == 1 and not seen.has_grown(unit, changes.usual_size(campaign), day.share):
+    if grown is not None and day.one_in == 1 and not seen.has_grown(campaign, unit, day.share):
         grown = None
     distance = changes.distance(campaign.ports, unit.ports)
     counted = seen.counts(day.today, day.usual, day.share, day.one_in) if unit.block < 0 else None
-    moved = changes.ports(campaign, unit, _DRAWN_EACH * unit.size, counted)
+    known = campaign.acted or campaign.active_days >= _LEAST_KNOWN_DAYS
+    moved = changes.ports(campaign, unit, _DRAWN_EACH * unit.size, counted) if known else None
     other = changes.fingerprint(campaign, unit)
     events += [event for event in (grown, moved, other) if event is not None]
     base, in_cells, own = seen.after(campaign, unit)
@@ -246,7 +256,7 @@ def _continued(campaign: Campaign, unit: Unit, day: Day, score: Score | None) ->
         sample=unit.sample,
         ever=np.union1d(campaign.ever, unit.sample)[:SAMPLE],
         ring=_rung(campaign.ring, day, unit),
-        acted=campaign.acted or moved is not None or other is not None,
+        acted=campaign.acted or other is not None or (moved is not None and seen.is_narrow(campaign, unit)),
         seen=in_cells if day.one_in == 1 else -1,
         own=own,
         base=base,

@@ -22,8 +22,13 @@ _LEAST_MEAN, _MOST = 0.34, 100_000
 _LABEL_AT, _ALL = 0x10000, 0x1FFFF  # codes in a cell: ports below, then hashes of labels; all of the class
 _BLOCK, _HEADER = 1 << 62, 1 << 61
 _EXCESS, _NOVEL_DEVIANCE, _NOVEL_SHARE = 0.5, 15.0, 0.25
+_SWAYS = 0.24  # relative excess that numbers of sources have by themselves: three times eight per cent
+_OF_EXCESS = 0.25
 _IN_BLOCK = 0.6  # share of a group in one /24
-MOST_KEYS, _KEY_SHARE = 4, 0.1  # ports that stand for a group: at most so many, each with so much of its packets
+MOST_KEYS, _KEY_SHARE = (
+    4,
+    0.1,
+)  # ports that stand for a group: at most so many, each with so much of its packets
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,9 @@ def cells_of(day: Profiles, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         (klass[:, None] | ports)[fresh],
         klass | _ALL,
         klass[named] | label_codes(day)[day.label[rows][named]],
-        (_HEADER | day.klass[rows][:, None] >> 17 << 17 | ports)[fresh],  # windows come and go with who shares them
+        (_HEADER | day.klass[rows][:, None] >> 17 << 17 | ports)[
+            fresh
+        ],  # windows come and go with who shares them
         _BLOCK | (day.address[rows] >> np.uint32(8)).astype(np.int64),
     ]
     cells, counts = np.unique(np.concatenate(parts), return_counts=True)
@@ -138,22 +145,26 @@ class Today:
 
     def is_novel(self, usual: Usual, day: Profiles, klass: int, mine: np.ndarray) -> bool:
         """Whether a group is new in time: its /24, or ports that carry a quarter of its packets, or its tool are shown
-        by more sources than usual, and the excess is half of the group or more."""
+        by more sources than usual, the excess is half of the group or more, and the group a quarter of it (of a tool:
+        half)."""
         cells, counts = cells_of(day, mine)
         above = self._above(usual, cells, counts)
         in_block = (cells & _BLOCK != 0) & (counts >= _IN_BLOCK * len(mine))
         if in_block.any():
             return bool(above[in_block].any())
         above &= cells >> 17 == klass
+        # What more there is has to be this group for a good part: beside a wave of a thousand, ten are not news.
+        excess = self.of(cells) - usual.of(cells) * self.share
         codes = cells & _ALL
-        new_ports = codes[above & (codes < _LABEL_AT)]
+        new_ports = codes[above & (codes < _LABEL_AT) & (counts >= _OF_EXCESS * excess)]
         drawn = day.ports[mine]
         if np.isin(drawn[drawn >= 0], new_ports).sum() >= _NOVEL_SHARE * (drawn >= 0).sum():
             return True
         label = above & (codes >= _LABEL_AT) & (codes != _ALL) & (counts >= 0.5 * len(mine))
-        return bool(label.any())
+        return bool((label & (counts >= 2 * _OF_EXCESS * excess)).any())
 
     def _above(self, usual: Usual, cells: np.ndarray, counts: np.ndarray) -> np.ndarray:
         means = usual.of(cells) * self.share + 0.5
         total = self.counts[np.searchsorted(self.cells, cells)]
-        return np.asarray((total - means >= _EXCESS * counts) & (deviance(total, means) >= _NOVEL_DEVIANCE))
+        clear = (deviance(total, means) >= _NOVEL_DEVIANCE) & (total - means >= _SWAYS * means)
+        return np.asarray((total - means >= _EXCESS * counts) & clear)

@@ -88,6 +88,11 @@ def solve_block(
     diagonal = np.empty(p)
     active = np.empty(p, np.int64)
     is_active = np.zeros(p, np.bool_)
+    among = np.empty(
+        (p, p)
+    )  # W of the active variables, and what is left of their covariances with the column
+    left = np.empty(p)
+    synced = np.empty(p)
     for k in range(p):
         diagonal[k] = (cov[k, k] + rho + (size[k] - 1.0) * within[k]) / size[k]
         w[k, k] = diagonal[k]
@@ -107,12 +112,22 @@ def solve_block(
                     row = w[k]
                     for i in range(p):
                         rest[i] -= b * row[i]
+            known = 0  # variables whose products among each other are in ``among``
             for passes in range(_MOST_PASSES):
+                for a in range(known, actives):
+                    k = active[a]
+                    row = w[k]
+                    for b in range(actives):
+                        among[a, b] = row[active[b]]
+                        among[b, a] = among[a, b]
+                    left[a] = rest[k]
+                    synced[a] = beta[k]
+                known = actives
                 moved = 0.0
                 for a in range(actives):
                     k = active[a]
                     old = beta[k]
-                    z = rest[k] + diagonal[k] * old
+                    z = left[a] + diagonal[k] * old
                     new = 0.0
                     if z > rho:
                         new = (z - rho) / diagonal[k]
@@ -121,13 +136,22 @@ def solve_block(
                     step = new - old
                     if step != 0.0:
                         beta[k] = new
-                        row = w[k]
-                        for i in range(p):
-                            rest[i] -= step * row[i]
+                        row = among[a]
+                        for b in range(actives):
+                            left[b] -= step * row[b]
                         moved = max(moved, abs(step) * diagonal[k])
                 if passes == 0:
                     worst = max(worst, moved)
                 if moved <= 0.1 * tolerance:
+                    # What the active set has come to, told to all variables at once.
+                    for a in range(actives):
+                        k = active[a]
+                        step = beta[k] - synced[a]
+                        if step != 0.0:
+                            row = w[k]
+                            for i in range(p):
+                                rest[i] -= step * row[i]
+                            synced[a] = beta[k]
                     added = 0
                     for k in range(p):
                         if k != j and not is_active[k] and abs(rest[k]) > rho:
@@ -138,6 +162,8 @@ def solve_block(
                             added += 1
                     if added == 0:
                         break
+                    for a in range(known):
+                        left[a] = rest[active[a]]
             explained = 0.0
             for i in range(p):
                 if i != j:

@@ -16,6 +16,7 @@ from andon.sketch.state import StateError, pack, unpack
 HISTORY: Final = 144  # spans whose counts are kept for the table of activity
 _MOST_COUNTS = 2_000_000  # rows of that history
 _MOST_CLAIMS = 4096
+_VERSION, _READ_TOO = 3, 2  # version 2 knows no calibration, which begins anew
 
 
 @dataclass
@@ -96,11 +97,17 @@ class Carry:
             "reach": self.memory.reach,
             "hour_spans": self.hour_spans,
         }
-        return pack("synchrony", 2, arrays, scalars)
+        return pack("synchrony", _VERSION, arrays, scalars)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        arrays, scalars = unpack("synchrony", 2, data)
+        try:
+            arrays, scalars = unpack("synchrony", _VERSION, data)
+        except StateError as error:
+            try:
+                arrays, scalars = unpack("synchrony", _READ_TOO, data)
+            except StateError:
+                raise error from None
         try:
             memory = Memory(
                 arrays["memory.key"], arrays["memory.first"], arrays["memory.last"], scalars["reach"]

@@ -75,7 +75,10 @@ _WIDTHS: Final = {
     "ring": HOURS, "past": HOURS, "miss": SCALES, "size": SCALES, "full": SCALES, "due": SCALES, "ratio": SCALES,
     "doubt": SCALES, "plain": SCALES, "phi": SCALES, "now": 1, "stay": 4,
 }  # fmt: skip
-_SHARED: Final = {"commons": HOURS, "days": HOURS, "pool": SCALES * (len(_CLASSES) + 1), "clock": 4}
+_SHARED: Final = {
+    "commons": HOURS, "days": HOURS, "pool": SCALES * (len(_CLASSES) + 1), "clock": 4, "kept": 2,
+}  # fmt: skip
+_LATER: Final = frozenset({"kept"})  # not in states of version 2
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ class Reference:
     pool: np.ndarray = field(default_factory=lambda: np.zeros(SCALES * (len(_CLASSES) + 1)))
     # First hour, the one in progress, its threshold of e-values (-1: not yet known) and what that costs.
     clock: np.ndarray = field(default_factory=lambda: np.full(4, -1.0))
+    # Discounted sums of how often a tail probability fell below a level, and of how often it was to, see ``stretches``
+    kept: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     @classmethod
     def empty(cls) -> Self:
@@ -305,7 +310,11 @@ class Reference:
             made = cls(
                 arrays[f"{prefix}.unit"],
                 *(arrays[f"{prefix}.{name}"].view(np.float32) for name in _WIDTHS),
-                *(arrays[f"{prefix}.{name}"] for name in _SHARED),
+                **{
+                    name: arrays[f"{prefix}.{name}"]
+                    for name in _SHARED
+                    if name not in _LATER or f"{prefix}.{name}" in arrays
+                },
             )
         except KeyError as error:
             raise StateError(f"damaged reference: no {error}") from error

@@ -22,14 +22,20 @@ from andon.detect.darknet.synchrony.kernel import UNITS
 from andon.detect.darknet.synchrony.memory import Memory
 from andon.detect.darknet.synchrony.reference import SCALES, STARTS, STOPS, Expected, Reference, Spec
 
-LARGEST_START: Final = 7e-6  # level of all scales together, however few ports there are
+LARGEST_START: Final = 2e-6  # level of all scales together, however few ports there are
 LARGEST_STOP: Final = 1e-5
 # Stretches slide, and one that shares most of its time with the one before is hardly another look.
 _LOOKS: Final = np.array([1.0, 1.0, 1 / 3, 1 / 9, 1 / 36])
 _STOP_LOOKS: Final = np.array([1 / 6, 1.0, 1 / 3, 1 / 3, 1 / 9])
+_STOP_CHECKS: Final = np.array([1.0, *_STOP_LOOKS[1:]])  # regulars are judged at the end of an hour alone
 # Part of what the sum of levels promises that is seen on simulated telescopes (starts, 0.3 at a /24 and 0.45 at a /20):
-# counts are whole numbers, and doubt about the day is the same from hour to hour.
+# counts are whole numbers, and doubt about the day is the same from hour to hour. Where more is seen of a level that is
+# passed often, more is reckoned with: the telescope at hand may keep its predictions worse than simulated ones.
 _ATTAINED: Final = 0.4
+_MOST_ATTAINED: Final = 2.0
+_CHECKED: Final = 1e-3  # the level that is passed often: by chance far more than by what happens
+_KEEP: Final = 1 - 1 / 72  # an hour
+_PRIOR: Final = 30.0  # passes behind ``_ATTAINED``
 LEAST: Final = (
     4,
     5,
@@ -100,9 +106,27 @@ def _bar(
 ) -> surprise.Bar:
     """The threshold of an hour: it is found once."""
     if ref.clock[2] < 0:
-        found = surprise.bar(reachable, unseen, budget / _ATTAINED, weights, looks, largest)
-        ref.clock = np.array([*ref.clock[:2], found.threshold, found.false_alerts * _ATTAINED])
+        promised = float((np.minimum(reachable, _CHECKED) * looks).sum()) + unseen[1] * min(
+            unseen[0], _CHECKED
+        )
+        ref.kept = ref.kept * _KEEP + np.array([0.0, 6 * promised])
+        share = attained(ref)
+        found = surprise.bar(reachable, unseen, budget / share, weights, looks, largest)
+        ref.clock = np.array([*ref.clock[:2], found.threshold, found.false_alerts * share])
     return surprise.Bar(float(ref.clock[2]), float(ref.clock[3]))
+
+
+def attained(ref: Reference) -> float:
+    """Part of what the levels promise that is seen, ``_ATTAINED`` or more; measured at ``_CHECKED`` over days."""
+    seen, promised = ref.kept.tolist()
+    share = (seen + _PRIOR * _ATTAINED) / (promised + _PRIOR)
+    return float(np.clip(share, _ATTAINED, _MOST_ATTAINED))
+
+
+def _check(ref: Reference, tails: np.ndarray, held_back: np.ndarray, looks: np.ndarray) -> None:
+    """Count passes of ``_CHECKED``, but for ports of which an alert is open: these are no chance."""
+    passed = float(((tails[~held_back] <= _CHECKED) * looks).sum())
+    ref.kept = ref.kept + np.array([passed, 0.0])
 
 
 def starts(
@@ -147,6 +171,7 @@ def starts(
         unseen = float(surprise.reachable(LEAST[1], np.array([nothing]), np.array([1 / doubt]))[0])
         number = UNITS - len(count)
     held_to = _bar(ref, reachable, (unseen, number), budget, START_WEIGHTS, _LOOKS, LARGEST_START)
+    _check(ref, tails, held_back, _LOOKS)
     _learn(STARTS, ref, inner, span, held_back, at)
     return conclude(
         levels, count, mean, tails, totals, expected, held_to, outer[0].common, START_WEIGHTS, begins,
@@ -208,6 +233,7 @@ def stops(
         totals[kept, 3], expected[kept, 3] = found.came[at[kept]], found.due[at[kept]]
     reachable[:, 0] = reachable[:, 2]
     held_to = _bar(ref, reachable, (0.0, 0), budget, STOP_WEIGHTS, _STOP_LOOKS, LARGEST_STOP)
+    _check(ref, tails, held_back, _STOP_CHECKS)
     _learn(STOPS, ref, inner, span, held_back, at)
     return conclude(
         levels, count, outer[0].mean, tails, totals, expected, held_to, outer[0].common, STOP_WEIGHTS, begins,

@@ -69,10 +69,23 @@ class Grouped:
                 made[name] = values[begin]
             else:
                 made[name] = (np.add if how == "sum" else np.minimum).reduceat(values, begin)
-        while len(made["key"]) > self.limit:
-            self.level += 1
-            made = self._sampled(made)
         self._held = made
+        self.lower(self.limit)
+
+    @property
+    def size(self) -> int:
+        """Rows held, before those that wait are folded in."""
+        return len(self._held["key"])
+
+    def keep(self, rows: np.ndarray) -> None:
+        """Only these rows (ascending numbers into ``columns``)."""
+        self._held = {name: values[rows] for name, values in self.columns().items()}
+
+    def lower(self, most: int) -> None:
+        """Raise the level until at most so many rows are held."""
+        while self.size > most:
+            self.level += 1
+            self._held = self._sampled(self._held)
 
     def _sampled(self, columns: Columns) -> Columns:
         if not self.level:

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from andon.detect.livenet.flowbaseline.grouped import Grouped
 from andon.detect.livenet.flowbaseline.names import Names
@@ -26,7 +27,7 @@ _ROWS = {"owner": "same", "series": "same", "service": "same", "place": "same", 
 _FANS = {"owner": "same", "row": "same", "item": "same"}
 _SENT = {"owner": "same", "dst": "same", "out": "sum", "in": "sum", "flows": "sum"}
 _WHO = {"owner": "same", "peer": "least", "flows": "sum"}
-_ZERO, _ONE = np.uint64(0), np.uint64(1)
+_UNBOUNDED: Final = 1 << 62
 
 
 def mixed(*parts: np.ndarray) -> np.ndarray:
@@ -48,10 +49,12 @@ class FlowDay:
 
     def __init__(self, rows: int, salt: int) -> None:
         self.rows = Grouped(_ROWS, rows, salt)
-        self.fans = Grouped(_FANS, 4 * rows, salt)
+        self.fans = Grouped(_FANS, _UNBOUNDED, salt)  # `_thin` bounds it: only then are its rows what they stay
+        self._most = 8 * rows
         self.sent = Grouped(_SENT, rows, salt)
         self.who = Grouped(_WHO, rows, salt)
-        self.names = Names()
+        self.names = Names()  # of terminals and services
+        self.hosts = Names()  # of destinations outside
         self.flows = 0
         self.unplaced = 0  # flows of which neither side is inside
 
@@ -77,7 +80,9 @@ class FlowDay:
         service_keys = name_keys(names)
         self.names.add(service_keys, pa.array(names, pa.string()))
         self.names.add(keys["terminal"], terminal.dictionary)
-        self.names.add(keys["dst"], dst.dictionary)
+        local = pa.array(dst_in)
+        self.names.add(keys["dst"][dst_in], dst.dictionary.filter(local))
+        self.hosts.add(keys["dst"][~dst_in], dst.dictionary.filter(pc.invert(local)))
         service = service_keys[code]
         hour = batch.column("ts").view(pa.int64()).to_numpy() // _HOUR % 24
         out, back = (np.maximum(batch.column(name).to_numpy(), 0) for name in ("bytes_out", "bytes_in"))
@@ -107,7 +112,7 @@ class FlowDay:
         key = mixed(row, item)
         key, first = np.unique(key, return_index=True)
         self.fans.add(key, {"owner": owner[first], "row": row[first], "item": item[first]})
-        if len(self.fans._held["key"]) > self.fans.limit // 2:
+        if self.fans.size > 2 * self._most:
             self._thin()
 
     def _probe(self, owner: np.ndarray, hour: np.ndarray, item: np.ndarray) -> None:
@@ -123,14 +128,15 @@ class FlowDay:
         row = held["row"][order]
         begin = np.flatnonzero(np.r_[True, row[1:] != row[:-1]]) if len(row) else np.zeros(0, np.int64)
         rank = np.arange(len(row)) - np.repeat(begin, np.diff(np.r_[begin, len(row)]))
-        keep = np.sort(order[rank < FAN])
-        self.fans._held = {name: values[keep] for name, values in held.items()}
+        self.fans.keep(np.sort(order[rank < FAN]))
+        self.fans.lower(self._most)
 
     def merge(self, other: Self) -> None:
         for name in ("rows", "fans", "sent", "who"):
             getattr(self, name).merge(getattr(other, name))
         self._thin()
         self.names.merge(other.names)
+        self.hosts.merge(other.hosts)
         self.flows += other.flows
         self.unplaced += other.unplaced
 
@@ -162,8 +168,7 @@ class FlowDay:
     def to_bytes(self) -> bytes:
         self._thin()
         parts = [self.rows.to_bytes(), self.fans.to_bytes(), self.sent.to_bytes(), self.who.to_bytes()]
-        # Names whose rows a cap left out go with them: they depend on the order in which rows came.
-        parts.append(self.names.to_bytes())
+        parts += [self.names.to_bytes(), self.hosts.to_bytes()]
         parts.append(struct.pack("<qq", self.flows, self.unplaced))
         return b"".join(struct.pack("<Q", len(part)) + part for part in parts)
 
@@ -174,7 +179,7 @@ class FlowDay:
             (length,) = struct.unpack_from("<Q", data, at)
             parts.append(data[at + 8 : at + 8 + length])
             at += 8 + length
-        if len(parts) != 6 or at != len(data) or len(parts[5]) != 16:
+        if len(parts) != 7 or at != len(data) or len(parts[6]) != 16:
             raise StateError("flows of a day: cut short or of another shape")
         rows = Grouped.from_bytes(parts[0], _ROWS)
         made = cls(rows.limit, int(rows.salt))
@@ -182,6 +187,6 @@ class FlowDay:
         made.fans, made.sent, made.who = (
             Grouped.from_bytes(part, spec) for part, spec in zip(parts[1:4], (_FANS, _SENT, _WHO), strict=True)
         )
-        made.names = Names.from_bytes(parts[4])
-        made.flows, made.unplaced = struct.unpack("<qq", parts[5])
+        made.names, made.hosts = Names.from_bytes(parts[4]), Names.from_bytes(parts[5])
+        made.flows, made.unplaced = struct.unpack("<qq", parts[6])
         return made

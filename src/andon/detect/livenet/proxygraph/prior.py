@@ -22,13 +22,13 @@ from andon.detect.livenet.proxygraph.memory import Memory
 
 # name -> (weight, least, most of the part)
 WEIGHTS: Final = {
-    "beacon": (0.9, -1.0, 4.0),
-    "rarity": (0.6, -1.5, 1.5),
-    "onset": (0.8, -3.0, 0.8),
+    "beacon": (1.3, -1.0, 4.5),
+    "rarity": (0.8, -1.5, 1.5),
+    "onset": (1.0, -5.0, 0.8),
     "url": (0.8, -1.0, 4.0),
-    "referer": (0.8, -0.8, 0.8),
+    "referer": (1.0, -1.0, 1.0),
     "age": (0.3, -0.9, 0.3),
-    "address": (0.3, 0.0, 0.3),
+    "address": (0.4, 0.0, 0.4),
     "agent": (0.3, -0.3, 0.3),
     "failed": (0.2, 0.0, 0.2),
     "port": (0.1, 0.0, 0.1),
