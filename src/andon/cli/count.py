@@ -65,6 +65,9 @@ def _show(name: str, result: dict[str, object]) -> None:
         if isinstance(value, dict):
             for part, number in value.items():
                 table.add_row(Text(f"{key}: {safe(str(part))}"), f"{number:,}")
+        elif isinstance(value, list):
+            for line in value:
+                table.add_row(key, Text(safe(str(line))))
         else:
             table.add_row(key, Text(f"{value:,}" if isinstance(value, int) else safe(str(value))))
     console().print(table)

@@ -1,4 +1,4 @@
-"""``andon demo``: a simulated telescope, and a malware family followed to the devices, with the truth beside."""
+"""``andon demo``: a simulated telescope, a malware family followed to the devices, an organisation from inside."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ def command(
     """An hour on a simulated telescope and a family followed to its devices, beside the truth.
 
     Simulates eleven million packets of background traffic and scans, analyses them, and compares. Then two days of bot
-    families at a darknet, at honeypots, in reports and on a partner's list: from packets to the infected devices.
+    families at a darknet, at honeypots, in reports and on a partner's list: from packets to the infected devices. Then an
+    organisation's proxy log beside them, with one infected camera that both sides see.
 
     Example: andon demo --keep demo
     """
     import tempfile
 
     from andon.run.demo import run_demo
+    from andon.run.demo_inside import run_inside, show_inside
     from andon.run.demo_joint import run_joint, show_joint
 
     def go(folder: Path) -> None:
@@ -38,7 +40,13 @@ def command(
             print(json.dumps({"joint": joint.to_dict()}))
         else:
             show_joint(joint)
-        if not (outcome.right and joint.right):
+        with progress("demo") as report:
+            inside = run_inside(folder / "inside", folder / "joint", report)
+        if format is Format.json:
+            print(json.dumps({"inside": inside.to_dict()}))
+        else:
+            show_inside(inside)
+        if not (outcome.right and joint.right and inside.right):
             fail("the answer differs from the truth; see above", 1)
 
     try:
