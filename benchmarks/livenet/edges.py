@@ -1,11 +1,13 @@
-"""What ``livenet.edges`` costs: CPU seconds and peak memory for a day of contacts, and for a log of text if one is given.
+"""What ``livenet.edges`` costs: CPU seconds and peak memory for a day of contacts, or for a log of text.
 
-    python benchmarks/livenet/edges.py [--contacts 10000000] [--batch 30000] [--edges 8000000] [--lists FILE.parquet]
+    python benchmarks/livenet/edges.py [--contacts 10000000] [--batch 30000] [--edges 8000000] [--black FILE]
+    python benchmarks/livenet/edges.py --log access.log.zst [--black FILE]
 
 The day is made here, hour by hour (its cost is not counted): terminals with a heavy tail, a few thousand popular hosts
 that everybody asks for, and a long tail of hosts that few ask for, which gives about 6 million edges for 10^7 contacts.
-The engine is driven as the runner drives it, in tiles of an hour through ``run.windows``. The table shows the three parts
-of its work apart. Peak memory is that of the whole process, interpreter and generator included.
+The engine is driven as the runner drives it, in tiles of an hour through ``run.windows``. The table shows the parts of
+its work apart; contacts are sorted when a tile closes, so most of the work is under "merge". Peak memory is that of
+the whole process, interpreter, generator and the reading of lists included.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from andon.detect.livenet.edges import engine
+from andon.observe.jsonlines import Skipped
+from andon.observe.logs import Options, records
+from andon.observe.reputation import reputation
 from andon.records.contact import CONTACT, WORDS
 from andon.records.contract import Context, Site
 from andon.records.kinds import CONTACT as KIND
@@ -28,6 +32,14 @@ from andon.run.windows import EngineWindows
 
 HOUR = 3_600_000_000_000
 START = 1_767_225_600_000_000_000  # 2026-01-01
+FIXED = {
+    "user": "",
+    "via": "tunnel",
+    "scheme": "https",
+    "method": "CONNECT",
+    "action": "TCP_TUNNEL",
+    "source": "squid",
+}
 TERMINALS, HOSTS, POPULAR, AGENTS = 20_000, 640_000, 3_000, 300
 
 
@@ -58,14 +70,7 @@ def day(contacts: int, size: int, seed: int = 1) -> Iterator[tuple[pa.RecordBatc
             host = np.where(rng.random(n) < 0.75, popular, rng.integers(0, HOSTS, n))
             fixed = {
                 name: pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array([text]))
-                for name, text in (
-                    ("user", ""),
-                    ("via", "tunnel"),
-                    ("scheme", "https"),
-                    ("method", "CONNECT"),
-                    ("action", "TCP_TUNNEL"),
-                    ("source", "squid"),
-                )  # fmt: skip
+                for name, text in FIXED.items()
             }
             columns = fixed | {
                 "ts": pa.array(when).cast(pa.timestamp("ns", tz="UTC")),
@@ -94,11 +99,18 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-def measure(contacts: int, size: int, edges: int, reputation: pa.Table | None) -> None:
+def of_log(path: str) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+    """(batch, times) of a log of text."""
+    for kind, batch in records(path, Options(), Skipped()):
+        if kind == KIND:
+            yield batch, batch.column("ts").view(pa.int64()).to_numpy()
+
+
+def measure(given: Iterator[tuple[pa.RecordBatch, np.ndarray]], edges: int, lists: pa.Table | None) -> None:
     begin = time.process_time()
-    made = engine(Site(reputation=reputation, settings={"livenet.edges.edges": edges}))
+    made = engine(Site(reputation=lists, settings={"livenet.edges.edges": edges}))
     prepare = time.process_time() - begin
-    for batch, when in day(20_000, size, seed=2):  # compile
+    for batch, when in day(20_000, 30_000, seed=2):  # compile
         windows = EngineWindows(made)
         windows.add(batch, when)
         windows.close_until(None)
@@ -107,40 +119,31 @@ def measure(contacts: int, size: int, edges: int, reputation: pa.Table | None) -
     windows = EngineWindows(made)
     summarise = merge = 0.0
     base = _peak()
-    for batch, when in day(contacts, size):
+    for batch, when in given:
         begin = time.process_time()
         windows.add(batch, when)
         summarise += time.process_time() - begin
         begin = time.process_time()
-        windows.close_until(int(when[-1]) - 60_000_000_000)
+        windows.close_until(int(when[-1]) - 600_000_000_000)
         merge += time.process_time() - begin
     begin = time.process_time()
     windows.close_until(None)
     merge += time.process_time() - begin
+    carry, conclude, summed = None, 0.0, _peak()
     for span, start, end, summary in windows.take_closed(None):
-        summed = _peak()
         begin = time.process_time()
-        outcome = made.conclude(summary, None, Context(span=span, start=start, end=end))
-        conclude = time.process_time() - begin
-        coverage = outcome.tables["coverage"].drop_columns("memory_began").to_pylist()[0]
-        print(f"contacts {coverage['contacts']:,}  edges {coverage['edges']:,}  level {coverage['level']}")
-        print(f"{'part':<12}{'CPU s':>8}")
-        for part, cost in (
-            ("lists", prepare),
-            ("summarise", summarise),
-            ("merge", merge),
-            ("conclude", conclude),
-        ):
-            print(f"{part:<12}{cost:8.2f}")
-        print(f"{'all':<12}{prepare + summarise + merge + conclude:8.2f}")
-        print(f"peak memory GB: before {base:.2f}, summary {summed:.2f}, concluded {_peak():.2f}")
-        held = {name: table.nbytes / 1e6 for name, table in outcome.tables.items()}
-        print("tables MB:", ", ".join(f"{name} {size:.0f}" for name, size in held.items()))
-        begin = time.process_time()
-        size = len(summary.to_bytes())
-        print(f"summary as bytes: {size / 1e6:.0f} MB, {time.process_time() - begin:.2f} CPU s")
-        size = len(outcome.carry.to_bytes()) if outcome.carry is not None else 0
-        print(f"memory as bytes: {size / 1e6:.0f} MB")
+        outcome = made.conclude(summary, carry, Context(span=span, start=start, end=end))
+        conclude += time.process_time() - begin
+        carry = outcome.carry
+        said = outcome.tables["coverage"].drop_columns("memory_began").to_pylist()[0]
+        held = ", ".join(f"{name} {table.nbytes / 1e6:.0f}" for name, table in outcome.tables.items())
+        print(
+            f"contacts {said['contacts']:,}, edges {said['edges']:,}, level {said['level']}; tables MB: {held}"
+        )
+    parts = {"lists": prepare, "summarise": summarise, "merge": merge, "conclude": conclude}
+    for part, cost in (*parts.items(), ("all", sum(parts.values()))):
+        print(f"{part:<10}{cost:8.2f} CPU s")
+    print(f"peak memory GB: before {base:.2f}, summary {summed:.2f}, concluded {_peak():.2f}")
 
 
 def main() -> None:
@@ -148,9 +151,15 @@ def main() -> None:
     parser.add_argument("--contacts", type=int, default=10_000_000)
     parser.add_argument("--batch", type=int, default=30_000)
     parser.add_argument("--edges", type=int, default=8_000_000)
-    parser.add_argument("--lists", help="records.reputation as Parquet")
-    given = parser.parse_args()
-    measure(given.contacts, given.batch, given.edges, pq.read_table(given.lists) if given.lists else None)
+    parser.add_argument("--log", help="measure this log instead; reading it is not counted")
+    parser.add_argument("--black", help="a black list, or one that says its colours itself")
+    said = parser.parse_args()
+    lists = None
+    if said.black:
+        begin = time.process_time()
+        lists, _ = reputation(said.black, "black")
+        print(f"{lists.num_rows:,} entries of the list read in {time.process_time() - begin:.2f} CPU s")
+    measure(of_log(said.log) if said.log else day(said.contacts, said.batch), said.edges, lists)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Small organisations as edges, with the truth beside them: what the inference of the proxy graph is tuned and measured on.
+"""Small organisations as edges, with the truth beside them, to tune and measure the inference of the proxy graph.
 
 Made edge by edge with NumPy, without log lines, so that many seeds and sizes cost little. ``synth_a`` reads the
 development data of that name into the same shape.
@@ -79,7 +79,9 @@ def organisation(
         day = rng.integers(0, days, n) * 24 * HOUR
         return (day + np.clip(rng.normal(13, 2.5, n), 0, 23.9) * HOUR).astype(np.int64)
 
-    def add(who: np.ndarray, what: np.ndarray, count: np.ndarray, first: np.ndarray, last: np.ndarray) -> None:
+    def add(
+        who: np.ndarray, what: np.ndarray, count: np.ndarray, first: np.ndarray, last: np.ndarray
+    ) -> None:
         rows.append((who, what, count, first, np.maximum(first, last), np.full(len(who), np.nan)))
 
     def person(who: np.ndarray, what: np.ndarray, again: float) -> None:
@@ -118,7 +120,7 @@ def organisation(
     campaign = np.full(terminals, -1)
     landing_of, malicious_of = [], []
     for number in range(campaigns):
-        size = max(1, int(round(largest ** rng.random() if rng.random() > 0.15 else 1)))
+        size = max(1, round(largest ** rng.random()) if rng.random() > 0.15 else 1)
         pool = np.flatnonzero(campaign < 0)
         if rng.random() < spear and size > 2:
             pool = pool[department[pool] == rng.integers(0, departments)]
@@ -144,7 +146,12 @@ def organisation(
                     period = 10 ** rng.uniform(1.5, 3.85)
                     count = min(max(int((span - first) / period), 1), 250)
                     jitter = rng.uniform(0, 0.5)
-                    add(*(np.array([x]) for x in (victim, what, count, first, min(int(first + count * period), span))))
+                    add(
+                        *(
+                            np.array([x])
+                            for x in (victim, what, count, first, min(int(first + count * period), span))
+                        )
+                    )
                     if count >= 8:
                         # As measured on synthetic beacons: strong with many contacts and little jitter.
                         strength = min(1.0, np.log2(count / 4) / 3) * (1 - jitter)
@@ -252,11 +259,13 @@ def tables_of(world: World, day: int | None = None, begin: int = 1_767_225_600) 
         "sizes": empty,
     }
     edges |= {f.name: zero for f in EDGES if f.name not in edges}
-    met, at = np.unique(what, return_index=True)
+    met = np.unique(what)
     seen = np.full(len(world.kind), np.iinfo(np.int64).max)
     np.minimum.at(seen, world.destination, world.first)
     black = world.colour[met] == BLACK
-    lists = [["plain since 2026-01-01: domain " + names[d]] if b else [] for d, b in zip(met, black, strict=True)]
+    lists = [
+        ["plain since 2026-01-01: domain " + names[d]] if b else [] for d, b in zip(met, black, strict=True)
+    ]
     destinations = {
         "destination": names[met],
         "domain": names[met],

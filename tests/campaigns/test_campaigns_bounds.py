@@ -219,6 +219,15 @@ def test_findings_are_bounded_and_say_what_is_left_out() -> None:
     assert "4 more campaigns had something to tell" in outcome.findings[0].statement
 
 
+def test_of_what_is_there_on_the_first_day_ten_are_findings_and_all_are_in_the_table() -> None:
+    (outcome,) = run(1, lambda day: [bots(20 + n, {9000 + 7 * n: 1.0}, day, seed=10 + n) for n in range(13)])
+    told = outcome.tables["campaigns"].to_pylist()
+    assert len(told) == 13 and all(row["standing"] and row["events"] == "first-day" for row in told)
+    assert len(outcome.findings) == 10
+    assert min(finding.attributes["sources_today"] for finding in outcome.findings) == 23  # the largest
+    assert "3 more campaigns had something to tell" in outcome.findings[0].statement
+
+
 def test_checks_hold_for_the_packets_of_the_campaign() -> None:
     rng = np.random.default_rng(3)
     dst = 0x0A000000 + rng.integers(0, 1 << 16, 60 * 12)

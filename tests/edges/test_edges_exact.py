@@ -9,7 +9,7 @@ import pytest
 from edges_world import DAY, START, batches, conclude, contacts, entries, random_rows, rows_of
 
 from andon.detect.livenet.edges import engine
-from andon.detect.livenet.edges.summary import Contacts
+from andon.detect.livenet.edges.summary import Talk
 from andon.records.contract import Site
 from andon.run.contract import check_engine
 from andon.sketch.state import StateError
@@ -133,4 +133,4 @@ def test_a_damaged_state_is_refused() -> None:
     data = bytearray(summary.to_bytes())
     data[len(data) // 2] ^= 1
     with pytest.raises(StateError):
-        Contacts.from_bytes(bytes(data))
+        Talk.from_bytes(bytes(data))

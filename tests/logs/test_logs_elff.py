@@ -6,15 +6,22 @@ from logs_reading import accounted, read, rows_of
 
 from andon.observe.logs import Options, elff
 
-BLUECOAT = b"""#Software: SGOS 6.7.1.1
-#Version: 1.0
-#Start-Date: 2026-01-05 09:00:00
-#Date: 2026-01-05 09:00:00
-#Fields: date time time-taken c-ip cs-username cs-auth-group x-exception-id sc-filter-result cs-categories cs(Referer) sc-status s-action cs-method rs(Content-Type) cs-uri-scheme cs-host cs-uri-port cs-uri-path cs-uri-query cs-uri-extension cs(User-Agent) s-ip sc-bytes cs-bytes
-2026-01-05 09:30:01 125 192.0.2.10 jdoe staff - OBSERVED "News/Media;Sports" http://ref.example/x 200 TCP_NC_MISS GET text/html;%20charset=utf-8 http WWW.Example 80 /a/b ?q=1 - "Mozilla/5.0 (X11; ""L"")" 192.0.2.1 4096 512
-2026-01-05 09:30:02 1.5 192.0.2.11 - - policy_denied DENIED "Malware" - 403 TCP_ERR_MISS GET - http bad.example 80 / - - - 192.0.2.1 0 300
-2026-01-05 09:30:03 9 192.0.2.11 - - - OBSERVED none - 200 TCP_TUNNELED CONNECT - tcp t.example 443 / - - - 192.0.2.1 0 300
-"""
+NAMES = (
+    b"date time time-taken c-ip cs-username cs-auth-group x-exception-id sc-filter-result cs-categories cs(Referer) "
+    b"sc-status s-action cs-method rs(Content-Type) cs-uri-scheme cs-host cs-uri-port cs-uri-path cs-uri-query "
+    b"cs-uri-extension cs(User-Agent) s-ip sc-bytes cs-bytes"
+)
+BLUECOAT = (
+    b"#Software: SGOS 6.7.1.1\n#Version: 1.0\n#Start-Date: 2026-01-05 09:00:00\n#Date: 2026-01-05 09:00:00\n#Fields: "
+    + NAMES
+    + b'\n2026-01-05 09:30:01 125 192.0.2.10 jdoe staff - OBSERVED "News/Media;Sports" http://ref.example/x 200 '
+    b"TCP_NC_MISS GET text/html;%20charset=utf-8 http WWW.Example 80 /a/b ?q=1 - "
+    b'"Mozilla/5.0 (X11; ""L"")" 192.0.2.1 4096 512\n'
+    b'2026-01-05 09:30:02 1.5 192.0.2.11 - - policy_denied DENIED "Malware" - 403 TCP_ERR_MISS GET - http bad.example '
+    b"80 / - - - 192.0.2.1 0 300\n"
+    b"2026-01-05 09:30:03 9 192.0.2.11 - - - OBSERVED none - 200 TCP_TUNNELED CONNECT - tcp t.example 443 / - - - "
+    b"192.0.2.1 0 300\n"
+)
 HEADING = b"#Fields: date time c-ip cs-host\n"
 
 
@@ -24,7 +31,11 @@ def test_bluecoat_lines() -> None:
     first, second, third = rows
     assert first["ts"].isoformat() == "2026-01-05T09:30:00.875000+00:00" and first["duration"] == 125_000_000
     assert (first["host"], first["port"], first["path"]) == ("www.example", 80, "/a/b?q=1")
-    assert (first["user"], first["category"], first["agent"]) == ("jdoe", "News/Media;Sports", 'Mozilla/5.0 (X11; "L")')
+    assert (first["user"], first["category"], first["agent"]) == (
+        "jdoe",
+        "News/Media;Sports",
+        'Mozilla/5.0 (X11; "L")',
+    )
     assert (first["bytes_in"], first["bytes_out"], first["status"]) == (4096, 512, 200)
     assert (first["action"], first["refused"], first["source"]) == ("TCP_NC_MISS", False, "elff")
     assert second["refused"] and second["duration"] == 1_500_000_000  # with a point it is seconds
@@ -48,7 +59,10 @@ def test_fields_may_change_inside_a_file() -> None:
         ("c.example", "2026-01-07T00:00:03+00:00"),
         ("d.example", "2026-01-05T00:00:00.500000+00:00"),
     ]
-    assert skipped.reasons == {"does not fit the format": 2} and [line for line, _ in skipped.examples] == [6, 10]
+    assert skipped.reasons == {"does not fit the format": 2} and [line for line, _ in skipped.examples] == [
+        6,
+        10,
+    ]
     assert accounted(len(rows), skipped, reader) == 12
 
 
@@ -71,7 +85,12 @@ def test_iis_lines() -> None:
     )
     (row,) = rows
     assert not skipped.lines and row["source"] == "iis"
-    assert (row["host"], row["port"], row["path"], row["user"]) == ("192.0.2.80", 443, "/owa/?a=b", "CORP\\jdoe")
+    assert (row["host"], row["port"], row["path"], row["user"]) == (
+        "192.0.2.80",
+        443,
+        "/owa/?a=b",
+        "CORP\\jdoe",
+    )
 
 
 def test_reading_goes_on_in_the_middle_of_a_file() -> None:
@@ -86,5 +105,11 @@ def test_reading_goes_on_in_the_middle_of_a_file() -> None:
 
 
 def test_other_logs_with_a_heading_are_not_recognised() -> None:
-    for head in (b"#separator \\x09\n#fields\tts\tuid\n", b"#Fields: date time\n1 2\n", b"# comment\nx\n", b"", b"#"):
+    for head in (
+        b"#separator \\x09\n#fields\tts\tuid\n",
+        b"#Fields: date time\n1 2\n",
+        b"# comment\nx\n",
+        b"",
+        b"#",
+    ):
         assert not elff.recognise(head, "x.log")

@@ -70,7 +70,10 @@ def test_json_lines() -> None:
     (row,) = rows
     assert (row["user"], row["host"], row["path"], row["bytes_in"]) == ("jé😀", "www.example", "/a", 77)
     assert row["refused"] and row["referer"] == "" and row["duration"] == 1_500_000
-    assert skipped.reasons == {"does not fit the format": 2} and [line for line, _ in skipped.examples] == [4, 5]
+    assert skipped.reasons == {"does not fit the format": 2} and [line for line, _ in skipped.examples] == [
+        4,
+        5,
+    ]
     assert skipped.passed == {"requests without a destination": 1} and accounted(1, skipped, reader) == 5
 
 
@@ -82,7 +85,12 @@ def test_nfdump() -> None:
         "192.0.2.10", "198.51.100.7", 50000, 443,
     )  # fmt: skip
     assert (first["protocol"], first["duration"], first["answered"]) == ("tcp", 2_125_000_000, True)
-    assert (first["bytes_out"], first["bytes_in"], first["packets_out"], first["packets_in"]) == (1200, 9000, 10, 8)
+    assert (first["bytes_out"], first["bytes_in"], first["packets_out"], first["packets_in"]) == (
+        1200,
+        9000,
+        10,
+        8,
+    )
     assert (second["protocol"], second["dst"], second["dst_port"]) == ("ipv6-icmp", "2001:db8::7", -1)
     assert second["answered"] is False and second["terminal"] == "192.0.2.10"
     assert skipped.lines == 2 and accounted(2, skipped, reader) == 5
@@ -134,13 +142,19 @@ def test_a_format_that_is_given_goes_before_those_that_are_recognised() -> None:
         ({"columns": {"ts": 1, "address": 2, "url": 2}}, "given to two columns"),
         ({"columns": {"ts": 1, "address": 0, "url": 3}}, "a number from 1 on"),
         ({"columns": {"ts": 1, "address": "x", "url": 3}}, "a number from 1 on"),
-        ({"columns": {"ts": 1, "address": 2, "url": 3, "colour": 4}}, "columns.colour: no column of a contact"),
+        (
+            {"columns": {"ts": 1, "address": 2, "url": 3, "colour": 4}},
+            "columns.colour: no column of a contact",
+        ),
         ({"columns": {"ts": {"from": 1, "format": "%Q"}, "address": 2, "url": 3}}, "columns.ts: time format"),
         ({"columns": {"ts": {"from": 1, "zone": "JST"}, "address": 2, "url": 3}}, "zone 'JST'"),
         ({"columns": {"ts": {"from": [1, 2]}, "address": 3, "url": 4}}, "columns.ts: one field"),
         ({"columns": {"ts": 1, "address": {"value": "x"}, "url": 3}}, "columns.address: who it was is read"),
         ({"columns": {"ts": 1, "address": {}, "url": 3}}, "columns.address: from is missing"),
-        ({"columns": {"ts": 1, "address": 2, "url": 3, "duration": {"from": 4, "unit": "h"}}}, "unit is one of"),
+        (
+            {"columns": {"ts": 1, "address": 2, "url": 3, "duration": {"from": 4, "unit": "h"}}},
+            "unit is one of",
+        ),
     ],
 )
 def test_mistakes_in_a_mapping_are_told(change: dict[str, Any], what: str) -> None:

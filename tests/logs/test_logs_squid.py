@@ -14,12 +14,16 @@ from andon.observe.logs.logformat import compiled
 
 FORMATS = dict(re.findall(r"^logformat (\S+) (.*)$", (SAMPLES / "squid-formats.conf").read_text(), re.M))
 NATIVE = (
-    b"1760000000.255    115 10.29.0.162 TCP_TUNNEL/200 416 CONNECT app.a.co.example:443 h.klai HIER_DIRECT/198.18.221.224 -\n"
-    b"1760000001.989     79 10.21.0.95 TCP_MISS/200 503 GET https://b.test/x?y r.dutine71 HIER_DIRECT/198.18.253.193 text/html\n"
+    b"1760000000.255    115 10.29.0.162 TCP_TUNNEL/200 416 CONNECT app.a.co.example:443 h.klai "
+    b"HIER_DIRECT/198.18.221.224 -\n"
+    b"1760000001.989     79 10.21.0.95 TCP_MISS/200 503 GET https://b.test/x?y r.dutine71 "
+    b"HIER_DIRECT/198.18.253.193 text/html\n"
 )
 
 
-def native(url: str, method: str = "GET", code: str = "TCP_MISS/200", server: str = "HIER_DIRECT/198.51.100.1") -> bytes:
+def native(
+    url: str, method: str = "GET", code: str = "TCP_MISS/200", server: str = "HIER_DIRECT/198.51.100.1"
+) -> bytes:
     return f"1760000000.000      0 192.0.2.1 {code} 10 {method} {url} - {server} text/html\n".encode()
 
 
@@ -38,7 +42,12 @@ def test_native_lines_begin_when_the_transaction_began() -> None:
     assert not skipped.lines
     first, second = rows
     assert ns(first) == 1_760_000_000_140 and first["duration"] == 115_000_000
-    assert (first["via"], first["host"], first["port"], first["path"]) == ("tunnel", "app.a.co.example", 443, "")
+    assert (first["via"], first["host"], first["port"], first["path"]) == (
+        "tunnel",
+        "app.a.co.example",
+        443,
+        "",
+    )
     assert (first["terminal"], first["user"], first["server"]) == ("10.29.0.162", "h.klai", "198.18.221.224")
     assert (first["bytes_in"], first["bytes_out"], first["status"], first["mime"]) == (416, -1, 200, "")
     assert (second["via"], second["scheme"], second["port"], second["path"]) == ("http", "https", 443, "/x?y")
@@ -131,7 +140,11 @@ def test_negative_and_absurd_numbers_are_unknown() -> None:
     line = native("http://a.example/").replace(b"     0 ", b"    -7 ").replace(b" 10 ", b" -10 ")
     row = one(line)
     assert (row["duration"], row["bytes_in"], ns(row)) == (-1, -1, 1_760_000_000_000)
-    line = native("http://a.example/").replace(b"     0 ", b" 99999999999999999999999 ").replace(b" 10 ", b" 9" + b"9" * 30 + b" ")
+    line = (
+        native("http://a.example/")
+        .replace(b"     0 ", b" 99999999999999999999999 ")
+        .replace(b" 10 ", b" 9" + b"9" * 30 + b" ")
+    )
     row = one(line)
     assert (row["duration"], row["bytes_in"], ns(row)) == (-1, -1, 1_760_000_000_000)
 
@@ -248,6 +261,8 @@ def test_the_name_in_a_handshake_says_more_than_an_address() -> None:
 
 def test_local_times_and_widths_and_shell_quotes() -> None:
     reader = Formatted("[%{%d/%b/%y %I:%M:%S %p}tl] %-15>a|%<st|%ru|%/{User-Agent}>h")
-    rows, skipped, _ = rows_of(reader, b'[05/Jan/26 01:02:03 PM] 192.0.2.1      |7|http://a.example/|"a \\"b\\" c"\n')
+    rows, skipped, _ = rows_of(
+        reader, b'[05/Jan/26 01:02:03 PM] 192.0.2.1      |7|http://a.example/|"a \\"b\\" c"\n'
+    )
     assert not skipped.lines
     assert (ns(rows[0]), rows[0]["bytes_in"], rows[0]["agent"]) == (1_767_618_123_000, 7, 'a "b" c')

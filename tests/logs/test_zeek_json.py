@@ -58,12 +58,25 @@ def test_json_lines_give_the_contacts_of_the_text_log(spelled: str, iso: bool) -
 
 
 def test_one_stream_may_hold_several_logs() -> None:
-    ends = {"id.orig_h": "10.0.0.5", "id.orig_p": 1, "id.resp_h": "1.2.3.4", "id.resp_p": 443, "ts": 1767225600.5}
+    ends = {
+        "id.orig_h": "10.0.0.5",
+        "id.orig_p": 1,
+        "id.resp_h": "1.2.3.4",
+        "id.resp_p": 443,
+        "ts": 1767225600.5,
+    }
     lines = [
         {"_path": "conn", **ends, "proto": "tcp", "conn_state": "SF", "duration": 9.5e-07, "resp_pkts": 1},
         {"_path": "ssl", **ends, "server_name": "a.example"},
         {"_path": "weird", **ends, "name": "x"},
-        {**ends, "uid": "C", "trans_id": 7, "query": "b.example", "qtype_name": "A", "answers": ["x.example", "9.9.9.9"]},
+        {
+            **ends,
+            "uid": "C",
+            "trans_id": 7,
+            "query": "b.example",
+            "qtype_name": "A",
+            "answers": ["x.example", "9.9.9.9"],
+        },
         {"_path": "quic", **ends, "server_name": "a.example", "client_initial_dcid": "00"},
     ]
     skipped = Skipped()
@@ -104,7 +117,9 @@ def test_contacts_of_the_c2_are_those_that_awk_counts(andon_data: Path, tmp_path
     text = _text(andon_data / "livenet" / "zeek" / "rita_proxy_http.log.gz")
     (tmp_path / "http.log").write_text(text)
     program = '!/^#/ { split($10, a, ":"); n[$3 " " ($8 == "CONNECT" ? a[1] : $9)]++ } END { for (k in n) print k, n[k] }'
-    out = subprocess.run(["awk", "-F\t", program, tmp_path / "http.log"], capture_output=True, check=True).stdout
+    out = subprocess.run(
+        ["awk", "-F\t", program, tmp_path / "http.log"], capture_output=True, check=True
+    ).stdout
     expected = {tuple(row.split()[:2]): int(row.split()[2]) for row in out.decode().splitlines()}
     found = Counter((row["terminal"], row["host"]) for row in read(zeek, text))
     assert found == expected

@@ -14,7 +14,17 @@ CONN = ("ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto"
         "resp_bytes", "conn_state", "local_orig", "history", "orig_pkts", "resp_pkts")  # fmt: skip
 DNS = ("ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "trans_id", "rtt", "query", "qtype",
        "qtype_name", "rcode", "answers")  # fmt: skip
-SSL = ("ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "cipher", "server_name", "established")
+SSL = (
+    "ts",
+    "uid",
+    "id.orig_h",
+    "id.orig_p",
+    "id.resp_h",
+    "id.resp_p",
+    "cipher",
+    "server_name",
+    "established",
+)
 ENDS = {"id_orig_h": "10.0.0.5", "id_orig_p": 50_000, "id_resp_h": "198.51.100.7", "id_resp_p": 443}
 
 
@@ -24,7 +34,12 @@ def test_a_request_becomes_a_contact_with_all_that_the_line_says() -> None:
         response_body_len=90, status_code=302, resp_mime_types="text/html,text/plain", username="admin",
     ))  # fmt: skip
     assert row["ts"] == 1_767_225_600_250_000_000
-    assert (row["terminal"], row["address"], row["server"], row["port"]) == ("192.0.2.1", "192.0.2.1", "198.51.100.9", 80)
+    assert (row["terminal"], row["address"], row["server"], row["port"]) == (
+        "192.0.2.1",
+        "192.0.2.1",
+        "198.51.100.9",
+        80,
+    )
     assert (row["host"], row["path"], row["scheme"], row["via"]) == ("www.example", "/a?b=1", "http", "http")
     assert (row["bytes_in"], row["bytes_out"], row["status"], row["duration"]) == (90, 7, 302, -1)
     assert (row["referer"], row["agent"], row["mime"]) == ("http://r.example/", "x y", "text/html")
@@ -84,7 +99,12 @@ def test_a_proxy_that_asks_who_it_is_refuses() -> None:
 
 def test_a_connect_to_nowhere_is_counted_and_no_contact() -> None:
     skipped = Skipped()
-    rows = read(zeek, heading("http", HTTP) + http(method="CONNECT", uri=":443") + http(host="a.example"), None, skipped)
+    rows = read(
+        zeek,
+        heading("http", HTTP) + http(method="CONNECT", uri=":443") + http(host="a.example"),
+        None,
+        skipped,
+    )
     assert [row["host"] for row in rows] == ["a.example"]
     assert skipped.reasons == {"http log of Zeek: no host": 1}
 
@@ -134,7 +154,9 @@ def test_questions_are_contacts_but_for_reverse_and_local_ones() -> None:
         ("www.example", "A", "203.0.113.5"), ("a.example", "HTTPS", ""), ("t.example", "TXT", ""),
         ("six.example", "AAAA", "2001:db8::7"),
     ]  # fmt: skip
-    assert {(row["via"], row["status"], row["port"], row["duration"]) for row in rows} == {("dns", 0, -1, 10_000_000)}
+    assert {(row["via"], row["status"], row["port"], row["duration"]) for row in rows} == {
+        ("dns", 0, -1, 10_000_000)
+    }
     assert sum(skipped.passed.values()) == 6 and not skipped.lines
 
 
@@ -144,7 +166,9 @@ def test_a_handshake_without_a_name_is_a_contact_with_the_address() -> None:
         for name in ("-", "A.example", "(empty)")
     ))  # fmt: skip
     assert [row["host"] for row in rows] == ["198.51.100.7", "a.example", "198.51.100.7"]
-    assert {(row["via"], row["scheme"], row["port"], row["server"]) for row in rows} == {("tls", "https", 443, "198.51.100.7")}
+    assert {(row["via"], row["scheme"], row["port"], row["server"]) for row in rows} == {
+        ("tls", "https", 443, "198.51.100.7")
+    }
 
 
 def test_headings_may_come_again_and_change() -> None:
@@ -158,7 +182,12 @@ def test_headings_may_come_again_and_change() -> None:
     )  # fmt: skip
     skipped = Skipped()
     rows = read(zeek, text, None, skipped)
-    assert [row.get("host", row["source"]) for row in rows] == ["a.example", "b.example", "zeek-conn", "c.example"]
+    assert [row.get("host", row["source"]) for row in rows] == [
+        "a.example",
+        "b.example",
+        "zeek-conn",
+        "c.example",
+    ]
     assert rows[1]["port"] == 8080 and rows[1]["terminal"] == "10.0.0.9"
     assert not skipped.lines
     for cut in (1, 100, 333):
@@ -168,7 +197,9 @@ def test_headings_may_come_again_and_change() -> None:
 
 def test_what_is_unset_is_empty_and_what_is_no_column_is_null() -> None:
     short = tuple(name for name in HTTP if name not in ("user_agent", "resp_mime_types"))
-    (row,) = read(zeek, heading("http", short) + line(short, ts="1767225600", id_orig_h="1.1.1.1", host="a.example"))
+    (row,) = read(
+        zeek, heading("http", short) + line(short, ts="1767225600", id_orig_h="1.1.1.1", host="a.example")
+    )
     assert row["agent"] is None and row["mime"] is None and row["referer"] == ""
     assert row["status"] == -1 and row["bytes_in"] == -1 and row["method"] == ""
 
@@ -222,7 +253,9 @@ def test_recognition_does_not_take_what_others_read() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_hostile_bytes_are_counted_and_never_fatal(seed: int) -> None:
     rng = random.Random(seed)
-    good = (heading("http", HTTP) + http(host="a.example", uri="/x") * 20 + heading("dns", DNS) + http() * 3).encode()
+    good = (
+        heading("http", HTTP) + http(host="a.example", uri="/x") * 20 + heading("dns", DNS) + http() * 3
+    ).encode()
     for _ in range(60):
         data = bytearray(good)
         for _ in range(rng.randrange(1, 12)):
@@ -235,14 +268,16 @@ def test_hostile_bytes_are_counted_and_never_fatal(seed: int) -> None:
             elif action == 2:
                 data[at:at] = bytes(rng.randrange(256) for _ in range(rng.randrange(20)))
             else:
-                data[at:at] = rng.choice([b"#fields", b"#separator \\x00\n", b"\t\t\t", b"\n#", b"(empty)", b"[", b"://"])
+                data[at:at] = rng.choice(
+                    [b"#fields", b"#separator \\x00\n", b"\t\t\t", b"\n#", b"(empty)", b"[", b"://"]
+                )
         read(zeek, bytes(data))
 
 
 def test_long_values_are_cut_and_odd_bytes_replaced() -> None:
-    text = heading("http", HTTP).encode() + http(host="a.example", uri="/" + "x" * 9000, user_agent="U").encode().replace(
-        b"\tU\t", b"\t\xff\xfe \xe3\x83\t"
-    )
+    text = heading("http", HTTP).encode() + http(
+        host="a.example", uri="/" + "x" * 9000, user_agent="U"
+    ).encode().replace(b"\tU\t", b"\t\xff\xfe \xe3\x83\t")
     (row,) = read(zeek, text)
     assert len(row["path"]) == 2048 and row["path"].startswith("/xxx")
     assert "�" in row["agent"]

@@ -43,7 +43,11 @@ def http(**values: Any) -> str:
 
 
 def read(
-    module: Any, text: str | bytes, cut: int | None = None, skipped: Skipped | None = None, restart: bool = False
+    module: Any,
+    text: str | bytes,
+    cut: int | None = None,
+    skipped: Skipped | None = None,
+    restart: bool = False,
 ) -> list[dict[str, Any]]:
     """Records as rows, times as ns; given to the reader at once, or in pieces of about ``cut`` bytes with (``restart``)
     a new reader for each."""

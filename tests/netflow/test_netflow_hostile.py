@@ -39,7 +39,7 @@ DATA = bytes([10, 0, 0, 1, 10, 0, 0, 2, 0, 0, 0, 9])
 )  # fmt: skip
 def test_what_is_wrong_is_said_and_counted(data: bytes, reason: str) -> None:
     decoder = Decoder()
-    assert decoded([data], decoder) == []or reason == "export packet cut short"
+    assert decoded([data], decoder) == [] or reason == "export packet cut short"
     assert decoder.skipped.reasons == {reason: 1}
 
 

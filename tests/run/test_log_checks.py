@@ -22,7 +22,15 @@ from andon.run import log_checks
 from andon.run.inputs import Inputs
 
 # host, below: users and addresses that the lines are of
-HOSTILE = ["x'$(touch${IFS}owned)'y", 'a";system("touch-owned");"', "b`touch${IFS}owned`", "c;d|e&f", "*", "-n", "ü.example"]
+HOSTILE = [
+    "x'$(touch${IFS}owned)'y",
+    'a";system("touch-owned");"',
+    "b`touch${IFS}owned`",
+    "c;d|e&f",
+    "*",
+    "-n",
+    "ü.example",
+]
 T0 = 1_767_605_400  # 2026-01-05T09:30:00Z
 
 
@@ -33,7 +41,9 @@ def squid(client: str, user: str, url: str, second: float = 0.0, method: str = "
     )
 
 
-def combined(client: str, user: str, url: str, second: float = 0.0, method: str = "GET", took: int = 0) -> str:
+def combined(
+    client: str, user: str, url: str, second: float = 0.0, method: str = "GET", took: int = 0
+) -> str:
     time = f"[05/Jan/2026:18:{30 + int(second) // 60:02d}:{int(second) % 60:02d} +0900]"
     return f'{client} - {user} {time} "{method} {url} HTTP/1.1" 200 1024 "-" "Mo \\"x\\" y" TCP_MISS:HIER_DIRECT\n'
 
@@ -99,7 +109,9 @@ def shown(check: Check, folder: Path) -> int:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_the_command_shows_what_was_counted(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_shows_what_was_counted(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     line, head = FORMATS[form]
     text = head + "".join(
@@ -140,18 +152,129 @@ def test_the_command_shows_what_was_counted(form: str, tmp_path: Path, monkeypat
         assert shown(evidence.check, tmp_path) == number, (asked, evidence.check.expression)
 
 
+HTTP = (
+    "ts",
+    "uid",
+    "id.orig_h",
+    "id.resp_h",
+    "id.resp_p",
+    "trans_depth",
+    "method",
+    "host",
+    "uri",
+    "username",
+)
+
+
+def zeek_http(
+    client: str, url: str, second: float = 0.0, method: str = "GET", user: str | None = None
+) -> dict[str, Any]:
+    """As a sensor before an explicit proxy sees it, or (without a scheme) before the server."""
+    direct = "://" not in url and method != "CONNECT"
+    host, _, path = url.partition("/")
+    return {
+        "ts": T0 + second, "uid": "C1", "id.orig_h": client, "id.resp_h": "198.51.100.9", "id.resp_p": 3128,
+        "trans_depth": 1, "method": method, "host": host if direct else "x.example",
+        "uri": f"/{path}" if direct else url, "username": user,
+    }  # fmt: skip
+
+
+def as_text(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "#separator \\x09",
+        "#set_separator\t,",
+        "#empty_field\t(empty)",
+        "#unset_field\t-",
+        "#path\thttp",
+    ]
+    lines.append("\t".join(("#fields", *HTTP)))
+    for row in rows:
+        said = (f"{row[name]:.6f}" if name == "ts" else row[name] for name in HTTP)
+        lines.append("\t".join("-" if value in (None, "") else str(value) for value in said))
+    return "\n".join([*lines, "garbage evil.example", "#close\t2026", ""])
+
+
+def as_json(rows: list[dict[str, Any]]) -> str:
+    said = [{name: value for name, value in row.items() if value is not None} for row in rows]
+    return "".join(json.dumps(row) + "\n" for row in said) + '{"ts": broken evil.example\n'
+
+
+def as_eve(rows: list[dict[str, Any]]) -> str:
+    made = []
+    for row in rows:
+        whole, part = divmod(row["ts"], 1)
+        time = f"2026-01-05T18:{30 + int(whole - T0) // 60:02d}:{int(whole - T0) % 60:02d}.{round(part * 1e6):06d}+0900"
+        http = {"hostname": row["host"], "url": row["uri"], "http_method": row["method"]}
+        made.append(
+            {"timestamp": time, "event_type": "http", "src_ip": row["id.orig_h"], "src_port": 1, "proto": "TCP",
+             "dest_ip": row["id.resp_h"], "dest_port": row["id.resp_p"], "http": http}
+        )  # fmt: skip
+    made.append({**made[0], "event_type": "fileinfo"})
+    tls = {**made[0], "event_type": "tls", "tls": {"sni": "T.Example."}}
+    del tls["http"]
+    return "".join(json.dumps(row) + "\n" for row in [*made, tls]) + "{broken\n"
+
+
+@pytest.mark.parametrize("form", ["zeek", "zeek-json", "eve"])
+def test_lines_of_sensors_are_shown(form: str, tmp_path: Path) -> None:
+    if form != "zeek" and shutil.which("jq") is None:
+        pytest.skip("jq is not installed")
+    write = {"zeek": as_text, "zeek-json": as_json, "eve": as_eve}[form]
+    user = None if form == "eve" else "jdoe"
+    rows = [
+        zeek_http("192.0.2.1", "http://Evil.Example./a?b", 1.25),
+        zeek_http("192.0.2.1", "evil.example:443", 2, "CONNECT"),
+        zeek_http("192.0.2.1", "EVIL.example/a?b", 90),
+        zeek_http("192.0.2.1", "http://u:p@www.evil.example:81/a?b", 3),
+        zeek_http("192.0.2.10", "evil.example/", 4),
+        zeek_http("192.0.2.1", "evil.example/x", 5, user="site-user"),  # of the site, not of the proxy
+        zeek_http("192.0.2.2", "http://[2001:DB8::5]:81/x", 6),
+        zeek_http("192.0.2.3", "http://evil.example/", 7, user=user),
+        zeek_http("192.0.2.4", "x'$(touch${ifs}owned)'y`id`/p", 8),
+        zeek_http("192.0.2.5", "/nowhere", 9),  # no Host field: the server
+    ]
+    path = written(write(rows), tmp_path / f"{form}.log.gz")
+    expected: list[tuple[dict[str, Any], int]] = [
+        ({"terminal": "192.0.2.1", "destination": "evil.example"}, 4),
+        ({"terminal": "192.0.2.1", "destination": "*.evil.example"}, 5),
+        ({"terminal": "192.0.2.10", "destination": "evil.example"}, 1),
+        ({"terminal": "192.0.2.2", "destination": "2001:db8::5"}, 1),
+        ({"terminal": user or "192.0.2.3", "destination": "evil.example"}, 1),
+        ({"terminal": "192.0.2.4", "destination": "x'$(touch${ifs}owned)'y`id`"}, 1),
+        ({"terminal": "192.0.2.5", "destination": "198.51.100.9"}, 1),
+        ({"terminal": "192.0.2.1", "destination": "evil.example", "host_path": "/a?b"}, 2),
+        ({"terminal": "192.0.2.1", "destination": "evil.example", "host_path": ""}, 1),
+        ({"terminal": "192.0.2.1", "destination": "evil.example", "from": T0 + 1.25, "to": T0 + 5}, 2),
+        ({"terminal": "192.0.2.1", "destination": "evil.example", "from": T0 + 1.251}, 3),
+    ]
+    if form == "eve":
+        expected.append(({"terminal": "192.0.2.1", "destination": "t.example"}, 1))
+    made = log_checks.count([finding(**asked) for asked, _ in expected], Inputs.of([path]).records)
+    for (asked, number), one in zip(expected, made, strict=True):
+        (evidence,) = one.evidence
+        assert evidence.check is not None and evidence.check.expected == number, (asked, evidence)
+        assert evidence.check.tool == ("awk" if form == "zeek" else "jq")
+        assert shown(evidence.check, tmp_path) == number, (asked, evidence.check.expression)
+
+
 def test_addresses_count_when_users_are_left_aside(tmp_path: Path) -> None:
-    path = written(squid("192.0.2.1", "jdoe", "http://a.example/") + squid("192.0.2.1", "-", "a.example:443", 1, "CONNECT"), tmp_path / "a.log")
+    path = written(
+        squid("192.0.2.1", "jdoe", "http://a.example/")
+        + squid("192.0.2.1", "-", "a.example:443", 1, "CONNECT"),
+        tmp_path / "a.log",
+    )
     (evidence,) = counted([path], Options(terminal="address"), terminal="192.0.2.1", destination="a.example")
     assert evidence.check is not None and evidence.check.expected == 2 == shown(evidence.check, tmp_path)
     (evidence,) = counted([path], terminal="192.0.2.1", destination="a.example")
     assert evidence.check is not None and evidence.check.expected == 1 == shown(evidence.check, tmp_path)
 
 
-@pytest.mark.parametrize("user", ["CORP\\\\joe", "CORP%5cjoe", "j%20doe", "caf%C3%A9", "o'neil", "%24%28id%29"])
+@pytest.mark.parametrize(
+    "user", ["CORP\\\\joe", "CORP%5cjoe", "j%20doe", "caf%C3%A9", "o'neil", "%24%28id%29"]
+)
 def test_names_of_users_as_proxies_write_them(user: str, tmp_path: Path) -> None:
-    from andon.observe.logs.formatted import Formatted
     from andon.observe.jsonlines import Skipped
+    from andon.observe.logs.formatted import Formatted
 
     text = squid("192.0.2.1", user, "http://a.example/") + squid("192.0.2.1", "other", "http://a.example/")
     ((_, batch),) = Formatted("squid").read(text.encode(), Skipped())
@@ -170,7 +293,10 @@ def test_no_host_name_escapes_from_the_command(form: str, host: str, tmp_path: P
     line, head = FORMATS[form]
     folder = tmp_path / "logs"
     folder.mkdir()
-    path = written(head + line("192.0.2.1", "-", f"http://{host}/x") * 3 + line("192.0.2.1", "-", "http://b.example/"), folder / "a.log")
+    path = written(
+        head + line("192.0.2.1", "-", f"http://{host}/x") * 3 + line("192.0.2.1", "-", "http://b.example/"),
+        folder / "a.log",
+    )
     (evidence,) = counted([path], terminal="192.0.2.1", destination=host.lower())
     check = evidence.check
     assert check is not None
@@ -182,7 +308,19 @@ def test_no_host_name_escapes_from_the_command(form: str, host: str, tmp_path: P
 
 def test_no_name_of_a_file_escapes_from_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    names = ["a b.log", "x=1", "-f", "$(touch owned)", "'; touch owned; '", "new\nline.log", "*.log", "a.log.gz", "-c.gz", "b.log.zst", "c.log.lz4"]
+    names = [
+        "a b.log",
+        "x=1",
+        "-f",
+        "$(touch owned)",
+        "'; touch owned; '",
+        "new\nline.log",
+        "*.log",
+        "a.log.gz",
+        "-c.gz",
+        "b.log.zst",
+        "c.log.lz4",
+    ]
     for name in names:
         written(squid("192.0.2.1", "-", "http://a.example/") * 2, Path(name))
     found = counted([Path(name) for name in names], terminal="192.0.2.1", destination="a.example")
@@ -206,8 +344,12 @@ def test_logs_of_several_formats_are_several_pieces_of_evidence(tmp_path: Path) 
     ]
     first, second = counted(paths, terminal="192.0.2.1", destination="a.example")
     assert first.check is not None and second.check is not None
-    assert first.check.input == (str(paths[0]), str(paths[2])) and first.check.expected == 5 == shown(first.check, tmp_path)
-    assert second.check.input == (str(paths[1]),) and second.check.expected == 2 == shown(second.check, tmp_path)
+    assert first.check.input == (str(paths[0]), str(paths[2])) and first.check.expected == 5 == shown(
+        first.check, tmp_path
+    )
+    assert second.check.input == (str(paths[1]),) and second.check.expected == 2 == shown(
+        second.check, tmp_path
+    )
     assert "1 more file" in second.statement
 
 
@@ -227,13 +369,22 @@ def test_where_no_command_can_be_given_the_tables_are_asked(tmp_path: Path) -> N
         counted([], **asked),  # a live source
     ):
         (evidence,) = found
-        assert evidence.check is not None and evidence.check.tool == "sql" and evidence.check.expression == sql
+        assert (
+            evidence.check is not None and evidence.check.tool == "sql" and evidence.check.expression == sql
+        )
         assert evidence.statement == "It asked. (counted over the tables of the span)"
     assert leased.num_rows == 1
 
 
 def test_a_device_known_by_its_lease_is_not_in_the_log(tmp_path: Path) -> None:
-    row = {name: [] if pa.types.is_list(ASSET.field(name).type) else "" if ASSET.field(name).type == pa.string() else None for name in ASSET.names}
+    row = {
+        name: []
+        if pa.types.is_list(ASSET.field(name).type)
+        else ""
+        if ASSET.field(name).type == pa.string()
+        else None
+        for name in ASSET.names
+    }
     leases = pa.Table.from_pylist([{**row, "address": "192.0.2.1", "hostname": "pc-7"}], schema=ASSET)
     path = written(squid("192.0.2.1", "-", "http://a.example/"), tmp_path / "1.log")
     (evidence,) = counted([path], Options(leases=leases), terminal="pc-7", destination="a.example")
@@ -241,8 +392,11 @@ def test_a_device_known_by_its_lease_is_not_in_the_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "expression", ["", "[]", "{}", '{"terminal": "a"}', '{"terminal": "a", "destination": 1}', "[" * 100_000,
-                   '{"terminal": "a", "destination": "b", "from": "x"}', '{"terminal": "a", "destination": "b", "or": 1}'],
+    "expression",
+    [
+        "", "[]", "{}", '{"terminal": "a"}', '{"terminal": "a", "destination": 1}', "[" * 100_000,
+        '{"terminal": "a", "destination": "b", "from": "x"}', '{"terminal": "a", "destination": "b", "or": 1}',
+    ],
 )  # fmt: skip
 def test_a_check_that_is_none_is_dropped_and_said(expression: str) -> None:
     one = finding().with_evidence((Evidence("It asked.", Check("", 0.0, "log", expression)),))
@@ -251,10 +405,17 @@ def test_a_check_that_is_none_is_dropped_and_said(expression: str) -> None:
 
 
 def test_a_damaged_file_is_counted_as_far_as_it_can_be_read(tmp_path: Path) -> None:
-    path = written("".join(squid("192.0.2.1", "-", f"http://a.example/{n}", n) for n in range(2000)), tmp_path / "a.log.gz")
+    path = written(
+        "".join(squid("192.0.2.1", "-", f"http://a.example/{n}", n) for n in range(2000)),
+        tmp_path / "a.log.gz",
+    )
     path.write_bytes(path.read_bytes()[:-4000])
     (evidence,) = counted([path], terminal="192.0.2.1", destination="a.example")
-    assert evidence.check is not None and evidence.check.expected is not None and 0 < evidence.check.expected < 2000
+    assert (
+        evidence.check is not None
+        and evidence.check.expected is not None
+        and 0 < evidence.check.expected < 2000
+    )
 
 
 def test_other_checks_stay_as_they_are() -> None:

@@ -76,7 +76,12 @@ def tables(
 
 
 def _table(columns: dict[str, object], schema: pa.Schema) -> pa.Table:
-    made = [pa.array(columns[f.name]).cast(f.type) for f in schema]  # type: ignore[call-overload]
+    """What the schema has besides ``columns`` is 0 or empty."""
+    rows = len(columns["terminal"] if "terminal" in columns else columns["destination"])  # type: ignore[arg-type]
+    made = []
+    for f in schema:
+        empty: object = [""] * rows if pa.types.is_string(f.type) else [0] * rows
+        made.append(pa.array(columns.get(f.name, empty)).cast(f.type))  # type: ignore[call-overload]
     return pa.table(made, schema=schema)
 
 

@@ -19,8 +19,8 @@ def command(
     """An hour on a simulated telescope and a family followed to its devices, beside the truth.
 
     Simulates eleven million packets of background traffic and scans, analyses them, and compares. Then two days of bot
-    families at a darknet, at honeypots, in reports and on a partner's list: from packets to the infected devices. Then an
-    organisation's proxy log beside them, with one infected camera that both sides see.
+    families at a darknet, at honeypots, in reports and on a partner's list: from packets to the infected devices. Then
+    an organisation's proxy log beside them, with one infected camera that both sides see.
 
     Example: andon demo --keep demo
     """

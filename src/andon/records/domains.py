@@ -175,10 +175,12 @@ def _walk(
                     break
                 slot = (slot + np.uint64(1)) & mask
             if labels == 2 and not listed and starts[0] - at < 6:
-                label = 0
+                label = np.int64(0)
                 for place in range(at, starts[0] - 1):
                     label = label << 8 | np.int64(data[place])
-                length = 2 if np.any(label == _CATEGORIES) else 1
+                for n in range(_CATEGORIES.shape[0]):
+                    if label == _CATEGORIES[n]:
+                        length = 2
             if labels == 16:
                 break
         if length < labels:

@@ -104,6 +104,9 @@ _COVERAGE: list[pa.Field[Any]] = [
     pa.field("folded", pa.int64(), nullable=False),  # names that stand in no row of their own
     pa.field("remembered", pa.int64(), nullable=False),  # destinations and domains whose first visit is known
     pa.field("forgotten", pa.int64(), nullable=False),  # for want of room, at the end of this span
+    pa.field(
+        "flows", pa.int64(), nullable=False
+    ),  # flows that count as contacts (setting), beside `contacts`
     pa.field("memory_began", _TIME),  # the first contact that is remembered; null: none
 ]
 COVERAGE: Final = pa.schema(_COVERAGE)
@@ -164,6 +167,7 @@ _SUSPECTS: list[pa.Field[Any]] = [
     pa.field(
         "clean", pa.bool_(), nullable=False
     ),  # a scanner, gateway or analyst by its behaviour or by a list
+    pa.field("why", pa.string(), nullable=False),  # what made it certain or clean; "" where it is neither
 ]
 SUSPECTS: Final = pa.schema(_SUSPECTS)
 _REASONS: list[pa.Field[Any]] = [

@@ -152,8 +152,8 @@ def show_inside(demo: InsideDemo) -> None:
     screen = Console(width=100, highlight=False)
     screen.print()
     screen.print(
-        f"Inside an organisation of {_TERMINALS} terminals: two days, {demo.lines:,} lines of its proxy, beside the darknet "
-        f"and the honeypots. Of its camera at {demo.camera}:"
+        f"Inside an organisation of {_TERMINALS} terminals: two days, {demo.lines:,} lines of its proxy, beside the "
+        f"darknet and the honeypots. Of its camera at {demo.camera}:"
     )
     for place, finding in (("outside", demo.outside), ("inside", demo.inside)):
         text = "nothing" if finding is None else finding.statement.split(" Next:")[0]

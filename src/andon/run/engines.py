@@ -36,6 +36,7 @@ BUILT_IN = (
     "andon.detect.darknet.asset",
     "andon.detect.livenet.edges",
     "andon.detect.livenet.url",
+    "andon.detect.livenet.redirects",
     "andon.detect.livenet.beacon",
     "andon.detect.livenet.proxygraph",
     "andon.detect.livenet.userrisk",

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from andon.learn.url.calibrate import ALARM, platt, tail_score, tails
-from andon.learn.url.data import CAP, Urls, capped
+from andon.learn.url.data import Urls, capped
 from andon.learn.url.evaluate import Figures, figures
 from andon.learn.url.sgd import EPOCHS, FACTORS, RATE, Bags, bags, fit, quantised
 from andon.learn.url.shapes import addresses, pages
@@ -31,7 +31,8 @@ KIND: Final = "url"
 VERSION: Final = "1"
 HELD: Final = 0  # the fold that is kept for the figures
 EARLY, LATE = 0.7, 0.85  # of the days of phishing: learnt from before the first, tested on after the second
-_MADE, _HOSTS = 0.5, 0.1  # what a made page and a phishing site's bare name count
+LEARNT: Final = 20  # URLs of a registered domain that are learnt from
+_MADE, _HOSTS = 0.25, 0.05  # what a made page and a phishing site's bare name count
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Lesson:
     weight: np.ndarray
 
 
-def lesson(urls: Urls, rules: np.ndarray, made: bool = True, cap: int = CAP) -> Lesson:
+def lesson(urls: Urls, rules: np.ndarray, made: bool = True, cap: int = LEARNT) -> Lesson:
     """A training set of labelled URLs: capped by domain, with made pages of harmless domains (``shapes``) and the
     bare names of phishing sites, both classes weighing the same."""
     own = urls.take(capped(urls, cap))
@@ -88,10 +89,10 @@ def lesson(urls: Urls, rules: np.ndarray, made: bool = True, cap: int = CAP) -> 
     return Lesson(bags(pa.concat_arrays(hosts), pa.concat_arrays(paths), rules), labels, weights)
 
 
-def parted(urls: Urls) -> tuple[np.ndarray, np.ndarray]:
+def parted(urls: Urls, fold: int = HELD) -> tuple[np.ndarray, np.ndarray]:
     """Masks (learnt from, tested on): harmless URLs by fold; dated phishing by fold and time, in such a way that no
     domain of the test was seen; a class without dates by fold alone."""
-    held = urls.fold == HELD
+    held = urls.fold == fold
     learn, test = ~held, held.copy()
     dated = (urls.label == 1) & (urls.day >= 0)
     if dated.any():
@@ -217,7 +218,7 @@ def _card(
         "version": VERSION,
         "purpose": "ranks URLs and host names by how much they look like those of phishing sites",
         "method": f"logistic regression on hashed n-grams, words and shape ({PLACES:,} weights of 8 bits), averaged "
-        f"AdaGrad, {EPOCHS} epochs, rate {RATE}, seed {seed}; at most {CAP} URLs of a registered domain",
+        f"AdaGrad, {EPOCHS} epochs, rate {RATE}, seed {seed}; at most {LEARNT} URLs of a registered domain",
         "data": sources,
         "data_sha256": content.hexdigest(),
         "made": "account pages, counters, assets and bare names on harmless domains, by rule (andon.learn.url.shapes)",

@@ -18,9 +18,9 @@ from andon.sketch.hashing import mix64_array
 from andon.sketch.ngrams import GROUPS, PLACES, ROOM, features
 from andon.sketch.urlscore import text_buffers
 
-FACTORS: Final = (1.0, 1.0, 1.0, 2.0)  # how much a group counts: host, path, words, shape
+FACTORS: Final = (1.0, 1.0, 1.0, 1.5)  # how much a group counts: host, path, words, shape
 EPOCHS: Final = 4
-RATE: Final = 0.2
+RATE: Final = 0.3
 FIRST: Final = 0.01  # what the squared gradients of a feature begin with
 
 

@@ -15,6 +15,7 @@ from typing import Final
 
 ACCOUNT_PAGES: Final = 2  # of each domain
 OTHER_PAGES: Final = 1
+CALLS: Final = 2
 ADDRESSES: Final = 600  # URLs with an address for a host
 
 _SUBDOMAINS: Final = (
@@ -98,11 +99,49 @@ def _filled(shape: str, domain: str, number: int) -> str:
     return "".join(made) + rest
 
 
+_KEYS: Final = (
+    "id", "uid", "cid", "pid", "sid", "src", "u", "url", "ref", "r", "t", "ts", "v", "ver", "cb", "rnd", "q", "s", "p", "k",
+    "key", "token", "tag", "type", "format", "lang", "loc", "page", "site", "dl", "dt", "ev", "event", "data", "d", "x", "y",
+    "w", "h", "sz", "size", "ord", "callback", "gdpr", "consent", "user", "session", "a", "b", "c", "e", "i", "m", "n",
+)  # fmt: skip
+_STEPS: Final = (
+    "api", "v1", "v2", "js", "b", "e", "dtb", "bid", "pixel", "px", "imp", "track", "event", "ping", "beacon", "sync", "tag",
+    "ad", "ads", "img", "i", "p", "r", "rest", "rpc", "ajax", "data", "stats", "log", "update", "check", "query", "feed",
+    "cdn", "static", "embed", "widget", "load", "get", "set", "batch", "content", "media", "player", "config", "init",
+)  # fmt: skip
+_FILES: Final = ("", "", "", ".gif", ".js", ".json", ".php", ".aspx", ".html", ".png", ".cgi", ".ashx")
+
+
+def call(domain: str, number: int) -> str:
+    """A request as programs make it: short steps, many parameters, identifiers, URLs within the URL."""
+    drawn = 0
+
+    def draw(many: int) -> int:
+        nonlocal drawn
+        drawn += 1
+        return _hash(domain, "call", number, drawn) % many
+
+    steps = [
+        _STEPS[draw(len(_STEPS))]
+        if draw(4)
+        else _filled(("{n}", "{h}", "{x}", "{u}")[draw(4)], domain, drawn)
+        for _ in range(1 + draw(4))
+    ]
+    values = ("{n}", "{n}", "{x}", "{h}", "{u}", "{b}", "{w}", "{w}-{w}", "http://www.{d}/", "https%3A%2F%2Fwww.{d}%2F{w}",
+              "{x}x{n}", "true", "0", "{n}.{n}", "")  # fmt: skip
+    asked = [
+        f"{_KEYS[draw(len(_KEYS))]}{'' if draw(5) else draw(20)}="
+        + _filled(values[draw(len(values))], domain, drawn)
+        for _ in range(draw(4) * draw(5))
+    ]
+    return "/" + "/".join(steps) + _FILES[draw(len(_FILES))] + ("?" + "&".join(asked) if asked else "")
+
+
 def pages(domains: Iterable[str]) -> Iterator[tuple[str, str]]:
     """(host, path) of made pages on harmless domains, and the bare names themselves.
 
     >>> len(list(pages(["a.example"])))
-    5
+    7
     """
     for domain in domains:
         for group, shapes, times, share in (
@@ -113,6 +152,10 @@ def pages(domains: Iterable[str]) -> Iterator[tuple[str, str]]:
                 v = _hash(domain, group, number)
                 below = f"{_SUBDOMAINS[v % len(_SUBDOMAINS)]}." if (v >> 20) % share == 0 else ""
                 yield below + domain, _filled(shapes[(v >> 32) % len(shapes)], domain, number)
+        for number in range(CALLS):
+            v = _hash(domain, "below", number)
+            below = ("", "www.", f"{_SUBDOMAINS[v % len(_SUBDOMAINS)]}.")[(v >> 20) % 3]
+            yield below + domain, call(domain, number)
         yield domain, ""
         yield f"{_SUBDOMAINS[_hash(domain, 'bare') % len(_SUBDOMAINS)]}.{domain}", ""
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from andon.observe.live.lines import LineSource
+from andon.observe.live.folder_files import shown
+from andon.observe.live.lines import LineSource, begin_of
 from andon.observe.live.log import LogSource
 from andon.observe.live.log_files import LogFiles
 from andon.observe.live.source import Piece, SourceError
@@ -43,7 +44,8 @@ class AnyLog:
         self._drained = False
         self._position: Mapping[str, Any] | None = None
         self._opened = False
-        self._strange: set[tuple[str, int]] = set()
+        self._strange: dict[bytes, int] = {}  # sizes of files in which no log was recognised, by how they begin
+        self._told: set[str] = set()
         self._events: list[dict[str, Any]] = []
         if self.path.parent.is_dir():
             self._choose()
@@ -89,7 +91,7 @@ class AnyLog:
 
     def poll(self, timeout: float) -> list[Piece]:
         if self._source is None and not self._choose():
-            self._drained = True
+            self._drained = self.once
             if timeout > 0 and not self.once:
                 time.sleep(min(timeout, 0.5))
             return []
@@ -108,8 +110,8 @@ class AnyLog:
 
         files = LogFiles(self.path)
         for found, _ in files.look():
-            if (found.name, found.size) in self._strange:
-                continue
+            if found.size < 2 * self._strange.get(begin_of(found), 0):
+                continue  # looked into, and there is not much more in it
             try:
                 head = files.read(found, 0, _HEAD)
             except OSError:
@@ -122,11 +124,14 @@ class AnyLog:
             if honeypot or format_of(head, found.name, self.options) is not None:
                 self._become(not honeypot)
                 return True
-            self._strange.add((found.name, found.size))
-            self._events.append(
-                {"type": "damage", "source": self.name, "file": found.name, "places": 1,
-                 "what": f"{found.name} is not a log of a known format (docs/logs.md)"[:300]}
-            )  # fmt: skip
+            if found.name not in self._told:
+                self._told.add(found.name)
+                name = shown(found.name)
+                what = f"{name} is not a log of a known format (docs/logs.md)"[:300]
+                self._events.append(
+                    {"type": "damage", "source": self.name, "file": name, "places": 1, "what": what}
+                )
+            self._strange[begin_of(found)] = found.size
         return False
 
     def _become(self, of_lines: bool) -> None:
@@ -134,6 +139,7 @@ class AnyLog:
             self._source = LineSource(
                 self.name, self.path, self.options, self.slack, self.settle, self.idle, self.once
             )
+            self._source.pass_over(self._strange)
         else:
             self._source = LogSource(self.name, self.path, self.settle, self.idle, self.once)
         if self._opened:

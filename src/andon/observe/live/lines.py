@@ -72,7 +72,7 @@ class LineSource:
         self._events: list[dict[str, Any]] = []
         self._drained = self._told_idle = False
         self._told: set[tuple[str, str]] = set()
-        self._strange: dict[str, int] = {}  # sizes of files in which no log was recognised
+        self._strange: dict[bytes, int] = {}  # sizes of files in which no log was recognised, by how they begin
         self._heard = self.now()
 
     # The runner's side
@@ -91,6 +91,10 @@ class LineSource:
         self._told_idle = bool(position["idle"])
         self._newest = int(position["newest"])
         self._states = {id(self.files.marks[number]): state for number, state in position["readers"]}
+
+    def pass_over(self, sizes: Mapping[bytes, int]) -> None:
+        """Files that were looked into, and told to be no logs."""
+        self._strange.update(sizes)
 
     @property
     def finished(self) -> bool:
@@ -164,7 +168,7 @@ class LineSource:
         reader = self._readers.get(id(mark))
         if reader is not None:
             return reader
-        if found.size < 2 * self._strange.get(found.name, 0):
+        if found.size < 2 * self._strange.get(begin_of(found), 0):
             return None  # looked into, and there is not much more in it
         from andon.observe.logs import format_of
 
@@ -175,7 +179,7 @@ class LineSource:
             return None
         module = format_of(head, found.name, self.options)
         if module is None:
-            self._strange[found.name] = found.size
+            self._strange[begin_of(found)] = found.size
             self._say("damage", found.name, "is not a log of a known format (docs/logs.md)", places=1)
             return None
         made: Lines = module.lines(head, self.options, self._states.pop(id(mark), None))
@@ -233,6 +237,11 @@ class LineSource:
             self._told.add((name, what))
             text = {"why" if kind == "gap" else "what": f"{shown(name)} {what}"[:300]}
             self._events.append({"type": kind, "source": self.name, "file": shown(name), **text, **more})
+
+
+def begin_of(found: Found) -> bytes:
+    """Enough of a file to know it again, whatever it is called by now."""
+    return found.head[:64]
 
 
 def latest_end(batch: pa.RecordBatch, most: int) -> int:

@@ -1,9 +1,9 @@
 """Places of fields to contacts: what every text log says of a request, whatever its grammar.
 
-``interpret`` looks at each line once: it puts the time together, reads the numbers, takes the URL apart (RFC 3986, 3.2;
-the authority form of CONNECT, RFC 9110, 9.3.6), and moves the places of fields so that they cover just what a contact
-has: the host without user information, port, brackets and final dot. Capitals of host names become small letters in the
-buffer itself. ``Contacts.batch`` then makes columns (``encode``).
+``interpret`` looks at each line once: it puts the time together (``clock``), reads the numbers, takes the URL apart
+(``parts``), and moves the places of fields so that they cover just what a contact has: the host without user
+information, port, brackets and final dot. Capitals of host names become small letters in the buffer itself.
+``Contacts.batch`` then makes columns (``encode``).
 """
 
 from __future__ import annotations
@@ -19,6 +19,20 @@ from numba import njit
 from andon.observe.jsonlines.kernel import ABSENT, ESCAPED, TEXT
 from andon.observe.logs import encode
 from andon.observe.logs.clock import NO_TIME, clock
+from andon.observe.logs.parts import (
+    CLASS,
+    LONGEST_HOST,
+    SCHEME_LETTER,
+    authority,
+    client,
+    cut_text,
+    duration,
+    holds,
+    is_address,
+    lower,
+    number,
+    port_of,
+)
 from andon.observe.logs.scan import GOOD, PLAIN, unescape
 from andon.records.contact import HTTP, LONGEST_URL, TUNNEL
 
@@ -41,219 +55,11 @@ BROKEN: Final = {
     NO_HOST: "not a host name",
 }
 PASSED: Final = {NOWHERE: "requests without a destination", INTERNAL: "requests for the proxy itself"}
-_LONGEST_HOST: Final = 255
 _AT_ONCE: Final = 2048  # lines whose places stay in the cache
-_LONGEST_WAIT: Final = 366 * 86_400 * 1_000_000_000  # a transaction that lasted longer did not
 # Columns of the numbers that `interpret` writes.
 _N_TS, _N_PORT, _N_STATUS, _N_IN, _N_OUT, _N_DURATION, _N_TUNNEL = range(7)
+_LONGEST_SCHEME: Final = 16
 _REFUSED: Final = "denied|block|refused"
-
-
-def _classes() -> np.ndarray:
-    """What each byte may be in a URL."""
-    found = np.zeros(256, np.uint8)
-    found[:0x21] = found[0x7F] = _BAD
-    for letter in b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._":
-        found[letter] |= _SCHEME_LETTER
-    for letter in b"ABCDEFGHIJKLMNOPQRSTUVWXYZ":
-        found[letter] |= _CAPITAL
-    for letter in b"/?#\\":
-        found[letter] = _STOP
-    for letter in b"@:[]":
-        found[letter] = _MARK
-    return found
-
-
-_SCHEME_LETTER, _CAPITAL, _STOP, _BAD, _MARK = 1, 2, 4, 8, 16
-_REST = _CAPITAL | _STOP | _BAD | _MARK
-_CLASS = _classes()
-
-
-@njit(cache=True, nogil=True)
-def number(data: np.ndarray, at: int, end: int) -> tuple[bool, int]:
-    """(is it one, its value): -1 for one below 0 or beyond 18 digits."""
-    negative = at < end and data[at] == 0x2D
-    if negative:
-        at += 1
-    begin, value = at, 0
-    while at < end and 0x30 <= data[at] <= 0x39:
-        if at - begin < 18:
-            value = 10 * value + (int(data[at]) - 0x30)
-        at += 1
-    if at == begin or at != end:
-        return False, -1
-    return True, -1 if negative or end - begin > 18 else value
-
-
-@njit(cache=True, nogil=True)
-def duration(data: np.ndarray, at: int, end: int, unit: int, unit_decimal: int) -> tuple[bool, int]:
-    """``number`` of ns, of a count of ``unit`` ns, or with a decimal point of ``unit_decimal``."""
-    point = at
-    while point < end and data[point] != 0x2E:
-        point += 1
-    good, whole = number(data, at, point)
-    if not good or whole < 0:
-        return good, -1
-    if point < end:
-        unit = unit_decimal
-    if whole > _LONGEST_WAIT // unit:
-        return True, -1
-    value, scale = whole * unit, unit
-    for place in range(point + 1, end):
-        if not 0x30 <= data[place] <= 0x39:
-            return False, -1
-        scale //= 10
-        value += (int(data[place]) - 0x30) * scale
-    return True, value
-
-
-@njit(cache=True, nogil=True)
-def _authority(data: np.ndarray, begin: int, end: int) -> tuple[int, int, int, int]:
-    """(begin, end, port, place behind) of the host in ``user:password@host:port``, which ends before a slash, question
-    mark or hash; lowered where it lies. The end is -1 where that is no host; no port is -1, one that is none 0."""
-    if end - begin > 6 and data[begin] == 0x25 and data[begin + 1] == 0x35 and data[begin + 2] | 0x20 == 0x62:
-        for at in range(begin + 3, end - 2):  # Squid writes %5B::1%5D
-            if data[at] == 0x25 and data[at + 1] == 0x35 and data[at + 2] | 0x20 == 0x64:
-                for place in range(at - 1, begin + 2, -1):
-                    data[place + 2] = data[place]
-                begin += 4
-                data[begin], data[at + 2] = 0x5B, 0x5D
-                break
-    colons, colon, opened, closed, seen = 0, end, -1, -1, 0
-    stop = begin
-    while stop < end:
-        kind = _CLASS[data[stop]]
-        if kind & _REST:
-            if kind & _STOP:
-                break
-            c = data[stop]
-            if c == 0x40:  # what was before is user information
-                begin, colons, opened, closed, seen = stop + 1, 0, -1, -1, 0
-            elif c == 0x3A:
-                if opened < 0 or closed >= 0:
-                    colons += 1
-                    colon = stop
-            elif c == 0x5B:
-                if opened >= 0 or stop != begin:
-                    seen |= _BAD
-                opened = stop
-            elif c == 0x5D:
-                if opened < 0 or closed >= 0:
-                    seen |= _BAD
-                closed = stop
-            else:
-                seen |= kind
-        stop += 1
-    last = stop
-    if opened >= 0:
-        if closed < 0 or (closed + 1 < last and (colons != 1 or colon != closed + 1)):
-            return begin, -1, -1, stop
-        begin, last = opened + 1, closed
-    elif colons == 1:  # more are an IPv6 address without brackets
-        last = colon
-    port = -1
-    if colons == 1 and colon + 1 < stop:
-        good, port = number(data, colon + 1, stop)
-        if not good:
-            return begin, -1, -1, stop
-        if not 0 < port <= 65_535:
-            port = 0  # there is one, and it is nonsense
-    elif colons > 1 and opened < 0 and not is_address(data, begin, last):
-        return begin, -1, -1, stop
-    while last > begin and data[last - 1] == 0x2E:
-        last -= 1
-    lone = last == begin + 1 and data[begin] == 0x2A
-    if last <= begin or last - begin > _LONGEST_HOST or seen & _BAD or lone:
-        return begin, -1, port, stop
-    if seen & _CAPITAL:
-        _lower(data, begin, last)
-    return begin, last, port, stop
-
-
-@njit(cache=True, nogil=True)
-def _lower(data: np.ndarray, begin: int, end: int) -> None:
-    for at in range(begin, end):
-        if 0x41 <= data[at] <= 0x5A:
-            data[at] = data[at] | 0x20
-
-
-@njit(cache=True, nogil=True)
-def is_address(data: np.ndarray, begin: int, end: int) -> bool:
-    """Does it look like an IPv4 or IPv6 address (and like no name)?"""
-    dots, colons, others = 0, 0, 0
-    for at in range(begin, end):
-        c = data[at]
-        if c == 0x2E:
-            dots += 1
-        elif c == 0x3A:
-            colons += 1
-        elif not 0x30 <= c <= 0x39:
-            if c == 0x25 and colons > 1:  # %eth0
-                break
-            others += 1 if 0x61 <= c | 0x20 <= 0x66 else 1000
-    return (dots == 3 and others == 0 and colons == 0) or (colons >= 2 and others < 1000)
-
-
-@njit(cache=True, nogil=True)
-def client(data: np.ndarray, begin: int, end: int) -> tuple[int, int]:
-    """(begin, end) of an address without brackets, a port behind it and the mapping of IPv4 into IPv6, lowered."""
-    if begin < end and data[begin] == 0x5B:
-        begin += 1
-        at = begin
-        while at < end and data[at] != 0x5D:
-            at += 1
-        end = at
-    else:
-        colons, last = 0, end
-        for at in range(begin, end):
-            if data[at] == 0x3A:
-                colons += 1
-                last = at
-        if colons == 1:
-            end = last
-    if end - begin > 7 and data[begin] == 0x3A and data[begin + 1] == 0x3A and data[begin + 6] == 0x3A:
-        mapped = True
-        for k in range(2, 6):
-            mapped = mapped and data[begin + k] | 0x20 == 0x66
-        if mapped and is_address(data, begin + 7, end):
-            begin += 7
-    _lower(data, begin, end)
-    return begin, end
-
-
-@njit(cache=True, nogil=True)
-def cut_text(data: np.ndarray, begin: int, end: int, longest: int) -> int:
-    """The end of a text that is kept, not in the middle of a character."""
-    if end - begin <= longest:
-        return end
-    end = begin + longest
-    while end > begin and data[end] & 0xC0 == 0x80:
-        end -= 1
-    return end
-
-
-@njit(cache=True, nogil=True)
-def _holds(data: np.ndarray, begin: int, end: int, text: bytes) -> bool:
-    """Is this text in that place, somewhere?"""
-    for at in range(begin, end - len(text) + 1):
-        k = 0
-        while k < len(text) and data[at + k] == text[k]:
-            k += 1
-        if k == len(text):
-            return True
-    return False
-
-
-@njit(cache=True, nogil=True)
-def _port_of(data: np.ndarray, begin: int, end: int) -> int:
-    """The port that a scheme stands for; -1 if it is another."""
-    size = end - begin
-    secure = size > 1 and data[end - 1] == 0x73  # https, wss
-    if size == 4 + secure and data[begin] == 0x68 and data[begin + 1] == 0x74:
-        return 443 if secure else 80
-    if size == 2 + secure and data[begin] == 0x77:
-        return 443 if secure else 80
-    return 21 if size == 3 and data[begin] == 0x66 else -1
 
 
 @njit(cache=True, nogil=True)
@@ -334,11 +140,12 @@ def interpret(
 
         if k[_ADDRESS] != ABSENT:
             begin, end = client(data, b[_ADDRESS], e[_ADDRESS])
-            b[_ADDRESS], e[_ADDRESS] = begin, cut_text(data, begin, end, _LONGEST_HOST)
+            b[_ADDRESS], e[_ADDRESS] = begin, cut_text(data, begin, end, LONGEST_HOST)
             if end <= begin:
                 k[_ADDRESS] = ABSENT
         if k[_USER] != ABSENT:
-            e[_USER] = cut_text(data, b[_USER], e[_USER], _LONGEST_HOST)
+            if e[_USER] - b[_USER] > LONGEST_HOST:
+                e[_USER] = cut_text(data, b[_USER], e[_USER], LONGEST_HOST)
         if k[_ADDRESS] == ABSENT and k[_USER] == ABSENT:
             states[row] = NO_CLIENT
             continue
@@ -352,7 +159,7 @@ def interpret(
         if k[_URL] != ABSENT:
             begin, end = b[_URL], e[_URL]
             at = begin
-            while at < end and _CLASS[data[at]] & _SCHEME_LETTER:
+            while at < end and at < begin + _LONGEST_SCHEME and CLASS[data[at]] & SCHEME_LETTER:
                 at += 1
             if (
                 end - at > 2
@@ -361,7 +168,7 @@ def interpret(
                 and data[at + 2] == 0x2F
                 and at > begin
             ):
-                if at - begin == 12 and _holds(data, begin, at, b"cache_object"):
+                if at - begin == 12 and holds(data, begin, at, b"cache_object"):
                     states[row] = INTERNAL
                     continue
                 b[_SCHEME], e[_SCHEME], k[_SCHEME] = begin, at, TEXT
@@ -370,7 +177,7 @@ def interpret(
                 named = True
                 # error:invalid-request, urn:isbn:0: no destination, and nothing broken
                 other = k[_SCHEME] == ABSENT and at > begin and data[at] == 0x3A and data[begin] != 0x5B
-                host_begin, host_end, found, stop = _authority(data, begin, end)
+                host_begin, host_end, found, stop = authority(data, begin, end)
                 if host_end < 0:
                     states[row] = NOWHERE if other or data[begin] == 0x2A else NO_HOST
                     continue
@@ -382,11 +189,11 @@ def interpret(
             if begin < end and k[_PATH] == ABSENT:
                 b[_PATH], e[_PATH], k[_PATH] = begin, end, TEXT
         long = k[_PATH] != ABSENT and e[_PATH] - b[_PATH] > 16
-        if long and _holds(data, b[_PATH], b[_PATH] + 16, b"/squid-internal-"):
+        if long and holds(data, b[_PATH], b[_PATH] + 16, b"/squid-internal-"):
             states[row] = INTERNAL
             continue
         if not named and k[_HOST] != ABSENT:
-            host_begin, host_end, found, stop = _authority(data, b[_HOST], e[_HOST])
+            host_begin, host_end, found, stop = authority(data, b[_HOST], e[_HOST])
             if host_end < 0:
                 states[row] = NO_HOST
                 continue
@@ -407,14 +214,14 @@ def interpret(
             if not is_address(data, begin, end) or (
                 not direct
                 and (
-                    _holds(data, b[_HIERARCHY], e[_HIERARCHY], b"PARENT")
-                    or _holds(data, b[_HIERARCHY], e[_HIERARCHY], b"SIBLING")
-                    or _holds(data, b[_HIERARCHY], e[_HIERARCHY], b"CARP")
+                    holds(data, b[_HIERARCHY], e[_HIERARCHY], b"PARENT")
+                    or holds(data, b[_HIERARCHY], e[_HIERARCHY], b"SIBLING")
+                    or holds(data, b[_HIERARCHY], e[_HIERARCHY], b"CARP")
                 )
             ):
                 k[_SERVER] = ABSENT
         if k[_SNI] != ABSENT and (not named or is_address(data, host_begin, host_end)):
-            begin, end, _, stop = _authority(data, b[_SNI], e[_SNI])
+            begin, end, _, stop = authority(data, b[_SNI], e[_SNI])
             if end >= 0:  # the name says more than the address
                 if named and k[_SERVER] == ABSENT:
                     b[_SERVER], e[_SERVER], k[_SERVER] = host_begin, host_end, TEXT
@@ -427,10 +234,10 @@ def interpret(
         if tunnel:
             k[_SCHEME], k[_PATH] = ABSENT, ABSENT
         elif k[_SCHEME] != ABSENT:
-            e[_SCHEME] = cut_text(data, b[_SCHEME], e[_SCHEME], 32)
-            _lower(data, b[_SCHEME], e[_SCHEME])
+            e[_SCHEME] = cut_text(data, b[_SCHEME], e[_SCHEME], _LONGEST_SCHEME)
+            lower(data, b[_SCHEME], e[_SCHEME])
             if port < 0:
-                port = _port_of(data, b[_SCHEME], e[_SCHEME])
+                port = port_of(data, b[_SCHEME], e[_SCHEME])
         for slot in (
             _PATH,
             _QUERY,
@@ -445,7 +252,8 @@ def interpret(
         ):
             if k[slot] != ABSENT:
                 longest = LONGEST_URL if slot in (_PATH, _REFERER, _LOCATION) else 1024
-                e[slot] = cut_text(data, b[slot], e[slot], longest)
+                if e[slot] - b[slot] > longest:
+                    e[slot] = cut_text(data, b[slot], e[slot], longest)
         for slot in used:
             places[slot, made, 0], places[slot, made, 1], sorts[slot, made, 0] = b[slot], e[slot], k[slot]
         out[_N_TS, made], out[_N_DURATION, made] = ts, took

@@ -42,11 +42,11 @@ CLOCKS: Final = {
 _HEADING: Final = b"#fields:"
 # awk: n has the numbers of the fields that are named, f the fields of a line. Blanks in quotes and brackets part none.
 _CUT: Final = (
-    r'/^#[Ff]ields:/{for(k in n)delete n[k];c=split(substr($0,9),h);for(i=1;i<=c;i++)n[tolower(h[i])]=i;next} '
+    r"/^#[Ff]ields:/{for(k in n)delete n[k];c=split(substr($0,9),h);for(i=1;i<=c;i++)n[tolower(h[i])]=i;next} "
     r'/^#/{next} {r=" " $0;sub(/\r+$/,"",r);l="";while(match(r,/[ \t]"([^"]|"")*"/)){x=substr(r,RSTART+2,RLENGTH-3);'
     r'gsub(/[ \t]/,"\001",x);gsub(/""/,"\"",x);l=l substr(r,1,RSTART) (x==""?"-":x);r=substr(r,RSTART+RLENGTH)} l=l r;'
     r'if(match(l,/\[[^\]]*\]/)){x=substr(l,RSTART,RLENGTH);gsub(/ /,"\001",x);'
-    r'l=substr(l,1,RSTART-1) x substr(l,RSTART+RLENGTH)} k=split(l,f)} k==c&&'
+    r"l=substr(l,1,RSTART-1) x substr(l,RSTART+RLENGTH)} k=split(l,f)} k==c&&"
 )
 
 

@@ -114,3 +114,10 @@ class Events:
             return np.zeros_like(rows)
         first = int(np.argmax(better)) if better.any() else len(rows)
         return np.asarray(rows & (np.arange(len(rows)) < first))
+
+
+def shows(where: Any, state: Mapping[str, Any]) -> tuple[str, str] | None:
+    """See ``eve_shows``."""
+    from andon.observe.logs.eve_shows import shows as made
+
+    return made(where, state)

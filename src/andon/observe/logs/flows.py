@@ -17,11 +17,8 @@ from andon.observe.logs.contacts import (
     NO_NUMBER,
     NO_TIME_HERE,
     Cut,
-    client,
-    cut_text,
-    duration,
-    number,
 )
+from andon.observe.logs.parts import client, cut_text, duration, number
 from andon.observe.logs.scan import GOOD, unescape
 
 SLOTS: Final = (

@@ -26,13 +26,28 @@ DAYS: Final = (
     "function days(y,m,d){if(m<3){y--;m+=12} "
     "return 365*y+int(y/4)-int(y/100)+int(y/400)+int((153*m-457)/5)+d-719469} "
 )
+# The same in jq, and seconds since 1970 of a number or an ISO 8601 time.
+JQ_HOST: Final = (
+    'def bare: sub("^[A-Za-z0-9+._-]+://"; ""); '
+    r'def host: bare | sub("[/?#\\\\].*"; "") | sub(".*@"; "") | '
+    'if startswith("[") then .[1:] | sub("[]].*"; "") elif test(":.*:") then . else sub(":.*"; "") end | '
+    'sub("[.]+$"; "") | ascii_downcase; '
+    r'def path: bare | if test("[/?#\\\\]") then sub("^[^/?#\\\\]*"; "") else "" end; '
+)
+JQ_EPOCH: Final = (
+    'def epoch: if type == "number" then . else '
+    'capture("^(?<d>[0-9-]{10})[T ](?<t>[0-9:]{8})(?<f>[.][0-9]+)?(?<z>Z|[+-][0-9:]+)?$") | '
+    '(.d + "T" + .t + "Z" | fromdate) + ("0" + (.f // ".0") | tonumber) '
+    '- (if .z == null or .z == "Z" then 0 else (.z | gsub(":"; "")) as $z | (if $z[0:1] == "-" then -1 else 1 end) '
+    '* (3600 * ($z[1:3] | tonumber) + 60 * ($z[3:5] | if . == "" then 0 else tonumber end)) end) end; '
+)
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + "._:@/=,+ -")
 
 
 @dataclass(frozen=True)
 class Where:
-    """Lines of ``terminal`` that ask for ``host`` (or a name below it, if ``below``). ``field``: what the terminal is in
-    the log: "address", "user", or "nobody" (the address, and no user is named). ``start`` and ``end``: ns, the end
+    """Lines of ``terminal`` that ask for ``host`` (or a name below it, if ``below``). ``field``: what the terminal is
+    in the log: "address", "user", or "nobody" (the address, and no user is named). ``start`` and ``end``: ns, the end
     exclusive, None if any time will do; ``path``: of the URL, None if any will do."""
 
     terminal: str
@@ -42,6 +57,7 @@ class Where:
     start: int | None = None
     end: int | None = None
     path: str | None = None
+    via: frozenset[str] = frozenset()  # what the contacts are (``records.contact``: HTTP, TUNNEL, TLS, DNS)
 
 
 def awk_text(text: str) -> str:
@@ -91,14 +107,15 @@ def awk_client(where: Where, address: str, user: str) -> str | None:
 
 def _written(user: str) -> list[str]:
     """How a proxy may write a user's name: as it is, with backslashes doubled, or with percent escapes."""
-    plain = string.ascii_letters + string.digits + "._-@~"
+    coded = user.encode()
+    kept = (
+        frozenset((string.ascii_letters + string.digits + "._-@~").encode()),
+        frozenset(range(0x21, 0x7F)) - {0x25},
+        frozenset(range(0x21, 0x7F)) - frozenset(b"%\\"),
+    )
     forms = [user, user.replace("\\", "\\\\")]
     for form in ("%%%02X", "%%%02x"):
-        forms.append("".join(chr(byte) if chr(byte) in plain else form % byte for byte in user.encode()))
-        forms.append("".join(chr(byte) if 0x20 < byte < 0x7F and byte != 0x25 else form % byte for byte in user.encode()))
-        forms.append(
-            "".join(chr(byte) if 0x20 < byte < 0x7F and byte not in b"%\\" else form % byte for byte in user.encode())
-        )
+        forms += ["".join(chr(byte) if byte in some else form % byte for byte in coded) for some in kept]
     return list(dict.fromkeys(forms))
 
 
@@ -110,3 +127,37 @@ def awk_time(where: Where, milliseconds: str) -> str:
     if where.end is not None:
         found.append(f"{milliseconds}<{-(-where.end // 1_000_000)}")
     return "&&".join(found) or "1"
+
+
+def seconds(ns: int) -> str:
+    """Seconds since 1970, up to the next millisecond.
+
+    >>> seconds(1_767_605_400_000_500_000)
+    '1767605400.001'
+    """
+    whole, milliseconds = divmod(-(-ns // 1_000_000), 1000)
+    return f"{whole}.{milliseconds:03d}"
+
+
+def jq_host(where: Where, asked: str) -> str:
+    """Condition of jq: the text that ``asked`` gives, a host in small letters, is the destination."""
+    same = f"{asked} == {jq_text(where.host)}"
+    return f"({same} or ({asked} | endswith({jq_text('.' + where.host)})))" if where.below else f"({same})"
+
+
+def jq_client(where: Where, address: str, user: str) -> str:
+    """Condition of jq on what gives the client's address and the user."""
+    same = f'(({address} // "" | tostring | ascii_downcase) == {jq_text(where.terminal)})'
+    if where.field == "user":
+        return f"({user} == {jq_text(where.terminal)})"
+    return f'{same} and ({user} == "")' if where.field == "nobody" else same
+
+
+def jq_time(where: Where, time: str) -> list[str]:
+    """Conditions of jq on a time, as ``JQ_EPOCH`` reads it."""
+    found = []
+    if where.start is not None:
+        found.append(f"(({time} | epoch) >= {seconds(where.start)})")
+    if where.end is not None:
+        found.append(f"(({time} | epoch) < {seconds(where.end)})")
+    return found

@@ -90,6 +90,7 @@ class Json:
         self.kinds: tuple[str, ...] = (CONTACT, FLOW)
         self._line = int(state["line"]) if state else 1
         self._spelled = str(state["spelled"]) if state else _spelling(head)
+        self._bad = bool(state["bad"]) if state else False  # there were lines that are no JSON
         self._reader = Reader(self._name)
         fields = dict.fromkeys(name for log in FIELDS.values() for name in log)
         fields.update(dict.fromkeys(field for _, field in MARKS))
@@ -104,8 +105,11 @@ class Json:
         from andon.observe.jsonlines import blocks
 
         first, self._line = self._line, self._line + data.count(b"\n")
+        before = skipped.lines
         for block in blocks(io.BytesIO(data), self._paths, skipped, first):
+            self._bad |= skipped.lines > before
             yield from self._records(block, skipped)
+        self._bad |= skipped.lines > before
 
     def _records(self, block: Block, skipped: Skipped) -> Iterator[tuple[str, pa.RecordBatch]]:
         from andon.observe.logs.zeek_records import FIELDS, MARKS
@@ -125,7 +129,7 @@ class Json:
                 yield from self._reader.read(log, part, skipped)
 
     def state(self) -> Mapping[str, Any]:
-        return {"line": self._line, "spelled": self._spelled}
+        return {"line": self._line, "spelled": self._spelled, "bad": self._bad}
 
 
 def _spelling(head: bytes) -> str:
@@ -134,3 +138,10 @@ def _spelling(head: bytes) -> str:
         if f'"{spelled}"'.encode() in head:
             return spelled.removesuffix("orig_h").replace(".", "\\.")
     return "id." if b'"orig_h"' in head else "id\\."
+
+
+def shows(where: Any, state: Mapping[str, Any]) -> tuple[str, str] | None:
+    """See ``zeek_shows``."""
+    from andon.observe.logs.zeek_shows import shows as made
+
+    return made(where, state)

@@ -87,15 +87,16 @@ class Decoder:
         heads = Heads(time, uptime, boot, rate, [domain.rates for *_, domain in self._heads])
         made = []
         for pending in self._pending.values():
-            found = decode(pending.template, pending.sets, np.array(pending.packets), heads, pending.source)
-            self.records += found.records
-            self.sampled += found.sampled
-            for what, count in found.aside.items():
-                self.skipped.leave(what, count)
-            if found.cut:
-                self.skipped.add(0, "set that ends inside a record", found.cut)
-            if found.batch is not None:
-                made.append(found.batch)
+            packets = np.array(pending.packets)
+            for found in decode(pending.template, pending.sets, packets, heads, pending.source):
+                self.records += found.records
+                self.sampled += found.sampled
+                for what, count in found.aside.items():
+                    self.skipped.leave(what, count)
+                if found.cut:
+                    self.skipped.add(0, "set that ends inside a record", found.cut)
+                if found.batch is not None:
+                    made.append(found.batch)
         self._pending, self._heads, self.size = {}, [], 0
         return made
 
@@ -231,24 +232,24 @@ class Decoder:
                 continue
             template.seen = when[0] / 1e9
             domain.templates[number] = template
-            self._come(domain, version, number)
+            self._come(domain, version, number, template)
 
-    def _come(self, domain: Domain, version: int, number: int) -> None:
+    def _come(self, domain: Domain, version: int, number: int, template: Template) -> None:
         """A template has come: what waited for it."""
-        rest = []
-        for one in domain.waiting:
+        waiting, domain.waiting = domain.waiting, []
+        for one in waiting:
             if one[0] != number:
-                rest.append(one)
+                domain.waiting.append(one)
                 continue
-            domain.waiting_bytes -= len(one[2])
-            self._waiting -= len(one[2])
-            here = self._head(domain, one[1][0], one[1][1], 0)
-            self._data(domain, version, number, one[2], here, (one[1][0], one[1][1]))
-        domain.waiting = rest
+            _, when, body = one
+            domain.waiting_bytes -= len(body)
+            self._waiting -= len(body)
+            self._use(domain, version, template, body, self._head(domain, *when, 0))
 
     def _data(
         self, domain: Domain, version: int, number: int, body: bytes, here: int, when: tuple[int, int]
     ) -> int | None:
+        """How many records a set has; None while its template has not come."""
         template = domain.templates.get(number)
         limit = self._lifetime
         if template is not None and limit is not None and when[0] / 1e9 - template.seen > limit:
@@ -258,10 +259,13 @@ class Decoder:
         if template is None:
             self._wait(domain, number, body, when)
             return None
+        return self._use(domain, version, template, body, here)
+
+    def _use(self, domain: Domain, version: int, template: Template, body: bytes, here: int) -> int:
         if template.options:
             return self._options(domain, template, body)
         count = _count(template, body)
-        if count:
+        if count or template.variable:
             self._keep(template, version, body, here)
         return count
 

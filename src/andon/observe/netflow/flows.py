@@ -28,6 +28,7 @@ _SLOTS: Final = np.full(len(_COLUMN), -1, np.int64)
 for _slot, _element in enumerate(_ADDRESSES):
     _SLOTS[_COLUMN[(0, _element)]] = _slot
 _LARGEST: Final = np.int64(np.iinfo(np.int64).max)
+_ROWS: Final = 65_536
 _NTP: Final = 2_208_988_800  # s from 1900 to 1970
 _MS, _US = 1_000_000, 1_000
 _LETTERS: Final = (
@@ -68,8 +69,18 @@ class Made:
     sampled: int = 0
 
 
-def decode(template: Template, sets: list[bytes], packets: np.ndarray, heads: Heads, source: str) -> Made:
-    """Flows of the sets of one template; ``packets``: of each set, its place in ``heads``."""
+def decode(template: Template, sets: list[bytes], packets: np.ndarray, heads: Heads, source: str) -> list[Made]:
+    """Flows of the sets of one template; ``packets``: of each set, its place in ``heads``. A few records at a time, since
+    what they take here is many times what they take in a packet of someone who wants that."""
+    room = np.cumsum([len(one) // template.least for one in sets]) // _ROWS
+    edges = [0, *(np.flatnonzero(np.diff(room)) + 1).tolist(), len(sets)]
+    return [
+        _decode(template, sets[first:last], packets[first:last], heads, source)
+        for first, last in zip(edges[:-1], edges[1:], strict=True)
+    ]
+
+
+def _decode(template: Template, sets: list[bytes], packets: np.ndarray, heads: Heads, source: str) -> Made:
     data = np.frombuffer(b"".join(sets), np.uint8)
     stops = np.cumsum([len(one) for one in sets]).astype(np.int64)
     starts = np.concatenate([[0], stops[:-1]]).astype(np.int64)
@@ -78,17 +89,9 @@ def decode(template: Template, sets: list[bytes], packets: np.ndarray, heads: He
     addresses = np.zeros((most, 4, 16), np.uint8)
     of_set = np.empty(most, np.int64)
     rows, cut = walk(
-        data,
-        starts,
-        stops,
-        template.lengths,
-        template.columns,
-        template.least,
-        numbers,
-        addresses,
-        of_set,
+        data, starts, stops, template.lengths, template.columns, template.least, numbers, addresses, of_set,
         _SLOTS,
-    )
+    )  # fmt: skip
     made = _Records(numbers[:rows], addresses[:rows], packets[of_set[:rows]], heads)
     batch, aside, sampled = made.batch(source)
     return Made(batch, rows, aside, cut, sampled)
@@ -152,7 +155,9 @@ class _Records:
                     np.where(turned, b, a)
                     for a, b in ((counters[out], counters[back_name]), (counters[back_name], counters[out]))
                 )
-            known, answered = known & ~turned, answered & ~turned
+            other = (counters["packets_in"] > 0) | (counters["bytes_in"] > 0)
+            counted = (counters["packets_in"] >= 0) | (counters["bytes_in"] >= 0)
+            known, answered = np.where(turned, counted, known), np.where(turned, other, answered)
         _, batch = flows(
             rows,
             source,

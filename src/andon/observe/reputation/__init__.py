@@ -44,6 +44,7 @@ def reputation(
     if not table.num_rows:
         why = f" ({'; '.join(skipped.examples)})" if skipped.examples else ""
         raise TableError(f"{path}: no entry of a black or white list{why}")
+    pa.default_memory_pool().release_unused()  # a list of a million entries is read in many times its size
     return table, skipped
 
 

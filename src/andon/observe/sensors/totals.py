@@ -26,7 +26,8 @@ Totals = dict[str, Any]
 
 def totals(sensor: Sensor, path: str | Path) -> Totals:
     """What the sensor itself counts, else ``kind``, ``records``, first and last time, lines that were skipped by
-    reason, and what is worth counting of that kind of record. Raises OSError, ValueError."""
+    reason (of logs with a few ``examples``), and what is worth counting of that kind of record. Raises OSError and
+    ValueError."""
     own: Callable[[str | Path], Totals] | None = getattr(sensor, "count", None)
     if own is not None:
         return own(path)
@@ -39,6 +40,7 @@ def totals(sensor: Sensor, path: str | Path) -> Totals:
         records += batch.num_rows
         if batch.num_rows:
             seen.add(kind_of(batch) if several else sensor.kind, batch)
+    examples = [f"line {line:,}: {what}" for line, what in skipped.examples] if several else []
     return {
         "kind": sensor.name,
         "records": records,
@@ -46,6 +48,7 @@ def totals(sensor: Sensor, path: str | Path) -> Totals:
         "first_ts": None if seen.first is None else timestamp(seen.first),
         "last_ts": None if seen.last is None else timestamp(seen.last),
         "skipped": dict(skipped.reasons + skipped.passed),
+        **({"examples": examples} if examples else {}),
     }
 
 

@@ -104,7 +104,8 @@ def plan(scenario: Scenario, who: People, dest: Sites, of: Outline) -> Plan:
         mine = np.nonzero(host_campaign == c)[0]
         if not black[mine].any():
             black[rng.choice(mine)] = True
-    since = rng.integers(-400, max(scenario.days // 2, 1), total)
+    # Entries of hosts that are in use are young: on the mean a month old, some made while the scenario runs.
+    since = max(scenario.days // 2, 1) - 1 - rng.exponential(30, total).astype(np.int64)
     campaign = np.full(who.count, -1)
     infected, cleaned = np.full(who.count, -1, np.int64), np.full(who.count, scenario.length, np.int64)
     streams, chains, contacts, landings, mailed = [], [], [], [], []

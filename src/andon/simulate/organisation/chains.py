@@ -126,10 +126,11 @@ def hops(scenario: Scenario, who: People, dest: Sites, of: Chains, name: str, da
         (mine,) = np.nonzero(hop == step)
         source[mine] = np.where(by_page[mine], mine - 1, source[mine - 1])
     told = (source >= 0) & ((dest.via[host[source]] >= 2) | (dest.via[host] == where.OPENED))
-    told &= (dest.via[host] != where.CONNECT) & (dest.via[host[source]] != where.CONNECT)
+    told &= dest.via[host] != where.CONNECT
     shown = told & (rng.random(n) >= scenario.missing_referer)
     made["ref_host"] = np.where(shown, host[source], -1)
     full = (host[source] == host) | (dest.via[host[source]] >= 2) & (rng.random(n) < 0.7)
+    full &= dest.via[host[source]] != where.CONNECT
     made["ref_path"] = np.where(shown, np.where(full, made["path"][source], 0), -1)
     lines.finish(made, dest.via, lines.A_PAGE, rng, keep=True)
     made["elapsed"] = np.minimum(

@@ -9,6 +9,9 @@ gateway. There are no gray suspects and no scores of URLs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 
@@ -77,13 +80,13 @@ class Daily:
         hours = np.bitwise_or.reduceat(1 << hour, at)
         gray = self.colour[what] == "gray"
         no_referer = np.where(gray, (count + 1) // 2, count // 3)
-        edges = pa.table({
+        edges = _filled({
             "terminal": pa.array(self.names).take(pa.array(who)), "destination": self._hosts.take(pa.array(what)),
             "first": _times(begin + first), "last": _times(begin + last), "count": count, "bytes_in": count * 12_000,
             "bytes_out": count * 900, "refused": refused, "failed": failed, "no_referer": no_referer, "referers": count,
             "hours": pa.array(hours, pa.int32()), "times": _none(len(at)), "sizes": _none(len(at)),
             "unlisted": np.zeros(len(at), np.int64),
-        }, schema=livenet.EDGES)  # fmt: skip
+        }, livenet.EDGES)  # fmt: skip
         return {
             "livenet.edges:edges": edges,
             "livenet.edges:destinations": self._destinations(number, what, first, count, no_referer),
@@ -118,10 +121,7 @@ class Daily:
             "rare_agent": np.zeros(m, np.int64), "agents": np.zeros(m, np.int64), "untitled": np.zeros(m, np.int64),
             "domain_seen": _times(world.scenario.begin + self._first[seen]), "folded": np.zeros(m, np.int64),
         }  # fmt: skip
-        return pa.table(
-            [pa.array(columns[f.name]).cast(f.type) for f in livenet.DESTINATIONS],
-            schema=livenet.DESTINATIONS,
-        )
+        return _filled(columns, livenet.DESTINATIONS)
 
     def _terminals(
         self, n: int, who: np.ndarray, what: np.ndarray, count: np.ndarray, refused: np.ndarray, failed: np.ndarray,
@@ -139,24 +139,40 @@ class Daily:
         texts = pa.array([[]] * len(seen), pa.list_(pa.string()))
         names = pa.array(self.names).take(pa.array(seen))
         begin = self.world.scenario.begin
-        terminals = pa.table({
+        terminals = _filled({
             "terminal": names, "addresses": texts, "users": texts, "count": total(count),
             "destinations": total(np.ones(len(who))), "bytes_in": total(count * 12_000),
             "bytes_out": total(count * 900), "refused": total(refused), "failed": total(failed),
             "agents": np.ones(len(seen), np.int64),
             "first": _times(begin + earliest[seen]), "last": _times(begin + latest[seen]),
             "hours": pa.array(active[seen], pa.int32()),
-        }, schema=livenet.TERMINALS)  # fmt: skip
+        }, livenet.TERMINALS)  # fmt: skip
         black = np.bincount(who[self.colour[what] == "black"], minlength=n)
         self._black += black
         clean = (black >= 5)[seen]
-        suspects = pa.table({
+        suspects = _filled({
             "rank": np.arange(1, len(seen) + 1), "terminal": names,
             "probability": np.where(self._black[seen] > 1, 1.0, 0.0),
             "certain": (self._black[seen] > 1) & ~clean, "black": black[seen], "gray": np.zeros(len(seen), np.int64),
             "clean": clean,
-        }, schema=livenet.SUSPECTS)  # fmt: skip
+        }, livenet.SUSPECTS)  # fmt: skip
         return {"livenet.edges:terminals": terminals, "livenet.proxygraph:terminals": suspects}
+
+
+def _filled(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:
+    """A table of the schema; what it has besides ``columns`` is 0 or empty."""
+    rows = len(next(iter(columns.values())))
+    made = []
+    for field in schema:
+        if field.name in columns:
+            made.append(pa.array(columns[field.name]).cast(field.type))
+        elif pa.types.is_string(field.type):
+            made.append(pa.array([""] * rows))
+        elif pa.types.is_list(field.type):
+            made.append(pa.array([[]] * rows, field.type))
+        else:
+            made.append(pa.array(np.zeros(rows, np.int64)).cast(field.type))
+    return pa.table(made, schema=schema)
 
 
 def _times(ms: np.ndarray) -> pa.Array:

@@ -142,6 +142,9 @@ def wrong(scenario: Scenario, who: People, dest: Sites, plan: Plan) -> Wrong:
                 one.flows, one.sent, one.end = many, int(made["sent"].sum()), int(when[-1])
             else:
                 piece = _act(what, terminal, begin, who, rng)
+                piece = piece[piece["ts"] < scenario.length]
+                if not len(piece):
+                    continue
                 flows.append(piece)
                 _described(one, piece)
             truth.append(one)

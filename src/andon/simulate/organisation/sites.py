@@ -49,6 +49,7 @@ class Sites:
     ranges: dict[int, tuple[int, int]]
     white: np.ndarray  # rank on the list of popular domains, -1
     prefix: pa.Array = field(init=False)  # "https://host", "host:443"
+    origin: pa.Array = field(init=False)  # as referers have it: "https://host"
 
     def __post_init__(self) -> None:
         scheme = pa.array(["", "https://", "http://", "http://"]).take(pa.array(self.via))
@@ -57,6 +58,8 @@ class Sites:
         port[odd] = np.char.add(":", self.port[odd].astype("U5"))
         made = pc.binary_join_element_wise(scheme, self.names, pa.array(port), "")
         object.__setattr__(self, "prefix", made)
+        secure = pc.binary_join_element_wise("https://", self.names, "")
+        object.__setattr__(self, "origin", pc.if_else(pa.array(self.via == CONNECT), secure, made))
 
     @property
     def count(self) -> int:
@@ -74,7 +77,7 @@ def sites(scenario: Scenario, who: People, malicious: int, listed: int) -> Sites
     tail = min(int(n * (8 + 1.5 * scenario.days)), 1_000_000)
     number = {
         WEB: int(np.clip(600 + n // 3, 600, 4000)), CDN: 160, NICHE: NICHES * who.departments, PERSONAL: 4 * n,
-        TAIL: tail, TELEMETRY: 16 + who.departments + max(n // 20, 6), UPDATE: 6,
+        TAIL: tail, TELEMETRY: 16 + who.departments + max(n // 40, 6), UPDATE: 6,
         SUBDOMAIN: FARMS * min(10 * n, 6000), SHORTENER: 12, STREAMING: 60, DOWNLOAD: 50,
         FREE: PLATFORMS * (20 + n // 4), MALICIOUS: malicious, LISTED: listed,
     }  # fmt: skip
@@ -182,6 +185,9 @@ def _ranks(white: np.ndarray, kind: np.ndarray, number: dict[int, int], rng: np.
         white[mine] = rng.integers(1, 20_000, len(mine))
     telemetry = np.nonzero(kind == TELEMETRY)[0][:16]  # of software that everybody has
     white[telemetry[::2]] = rng.integers(100, 20_000, len(telemetry[::2]))
+    rest = np.nonzero(kind == TELEMETRY)[0][16:]  # two in five of the others call a popular vendor's domain
+    rest = rest[rng.random(len(rest)) < 0.4]
+    white[rest] = rng.integers(100, 20_000, len(rest))
 
 
 def _embeds(kind: np.ndarray, ranges: dict[int, tuple[int, int]], rng: np.random.Generator) -> np.ndarray:

@@ -46,6 +46,7 @@ class Squid:
 
     def __post_init__(self) -> None:
         self._prefix, self._path = texts(self.dest.prefix), texts(self.pool.text)
+        self._origin = texts(self.dest.origin)
         self._mime = texts([MIMES[m] for m in self.pool.mime.tolist()])
         self._users = texts([user or "-" for user in self.who.users])
         self._agents, self._methods = texts(list(AGENTS)), texts(list(METHODS))
@@ -77,8 +78,9 @@ class Squid:
         out = np.empty(room, np.uint8)
         month = np.frombuffer("".join(_MONTHS).encode(), np.uint8)
         end = _write(
-            block, self.scenario.begin, self.combined, *self._prefix, *self._path, *self._mime, *self._users,
-            *self._agents, *self._methods, *self._status, self._direct, *self._addresses, self.dest.server, month, out,
+            block, self.scenario.begin, self.combined, *self._prefix, *self._origin, *self._path, *self._mime,
+            *self._users, *self._agents, *self._methods, *self._status, self._direct, *self._addresses,
+            self.dest.server, month, out,
         )  # fmt: skip
         return out[:end].tobytes()
 
@@ -162,7 +164,8 @@ def _clock(out: np.ndarray, at: int, seconds: int, month_names: np.ndarray) -> i
 
 @njit(cache=True, nogil=True)
 def _write(
-    block: np.ndarray, begin: int, combined: bool, prefix: np.ndarray, prefix_ends: np.ndarray, path: np.ndarray,
+    block: np.ndarray, begin: int, combined: bool, prefix: np.ndarray, prefix_ends: np.ndarray, origin: np.ndarray,
+    origin_ends: np.ndarray, path: np.ndarray,
     path_ends: np.ndarray, mime: np.ndarray, mime_ends: np.ndarray, users: np.ndarray, user_ends: np.ndarray,
     agents: np.ndarray, agent_ends: np.ndarray, methods: np.ndarray, method_ends: np.ndarray, status: np.ndarray,
     status_ends: np.ndarray, direct: np.ndarray, clients: np.ndarray, client_ends: np.ndarray, servers: np.ndarray,
@@ -215,7 +218,7 @@ def _write(
             out[at], out[at + 1] = 32, 34
             at += 2
             if one.ref_host >= 0:
-                at = _put(out, at, prefix, prefix_ends, one.ref_host)
+                at = _put(out, at, origin, origin_ends, one.ref_host)
                 at = _put(out, at, path, path_ends, one.ref_path)
             else:
                 out[at] = 45

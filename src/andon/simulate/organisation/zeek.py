@@ -58,7 +58,7 @@ class Zeek:
         self._clear = dest.via >= where.PLAIN
         port = np.where(dest.via < where.PLAIN, 443, np.where(dest.via == where.PLAIN, 80, dest.port))
         self._port = port.astype(np.int32)
-        self._path, self._prefix = pool.text, dest.prefix
+        self._path, self._origin = pool.text, dest.origin
         self._mime = pa.array([MIMES[m] for m in pool.mime.tolist()])
         self._day, self._addresses = -1, pa.array([], pa.string())
         self._names = pc.match_substring_regex(dest.names, r"^[0-9.]+$").to_numpy(zero_copy_only=False)
@@ -139,7 +139,7 @@ class Zeek:
         )
         told = line["ref_host"] >= 0
         referer = pc.binary_join_element_wise(
-            self._prefix.take(pa.array(line["ref_host"], mask=~told)),
+            self._origin.take(pa.array(line["ref_host"], mask=~told)),
             self._path.take(pa.array(line["ref_path"], mask=~told)), "",
         ).fill_null("-")  # fmt: skip
         code = pa.array([str(status) for _, status in STATUS]).take(pa.array(line["status"]))

@@ -48,7 +48,8 @@ class Rules:
     terminals without a known contact, or any few terminals that share some programs would talk themselves into it;
     ``doubts``: no more do all domains together add to -ln(1 - p) that are more probably harmless.
     ``cycles`` of ``whole`` rounds over all and ``inner`` rounds over what
-    is in doubt, until no p moves by ``close``; after the first ``bold`` rounds beliefs move by the share ``eager``."""
+    is in doubt, until no p moves by ``close``; after the first ``bold`` rounds beliefs move by the share ``eager``, and
+    half as much in each cycle."""
 
     stray: float = 0.1
     passing: float = 0.5
@@ -61,9 +62,9 @@ class Rules:
     doubts: float = 1.0
     cycles: int = 3
     whole: int = 1
-    inner: int = 12
+    inner: int = 20
     bold: int = 3
-    eager: float = 0.5
+    eager: float = 0.4
     close: float = 1e-3
 
 
@@ -72,7 +73,8 @@ class Evidence:
     """What is known before anybody's visit counts. By destination: ``prior`` (destinations, 2), log-odds of being
     malicious and of being a landing page against being neither; ``gray``: to be judged, else ``known`` is the
     probability that it is malicious; ``domain``, equal for sister names, which must be neighbours. By terminal:
-    ``share`` (g, above 0), ``leak``, ``seed`` (has a contact that is known to be bad). By edge: ``shows`` (r), ``first`` (s)."""
+    ``share`` (g, above 0), ``leak``, ``seed`` (has a contact that is known to be bad). By edge: ``shows`` (r),
+    ``first`` (s), ``polls`` (the terminal asks as a machine does)."""
 
     prior: np.ndarray
     gray: np.ndarray
@@ -83,6 +85,7 @@ class Evidence:
     seed: np.ndarray
     shows: np.ndarray
     first: np.ndarray
+    polls: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class _Pass:
         self.crowd = np.ones(graph.terminals)
         self.plain = np.zeros((graph.terminals, 4))
 
-    def terminals(self, rules: Rules) -> None:
+    def terminals(self, rules: Rules, date: bool) -> None:
         graph = self.graph
         kernels.to_terminals(
             graph.start,
@@ -128,6 +131,7 @@ class _Pass:
             self.base,
             rules.handed,
             rules.doubts,
+            date,
             self.free,
             self.own,
             self.times,
@@ -146,6 +150,7 @@ class _Pass:
             self.own,
             self.times,
             self.first,
+            self.evidence.polls,
             crowd,
             self.plain,
             numbers,
@@ -181,11 +186,13 @@ class _Pass:
             seed=of.seed,
             shows=of.shows[edges],
             first=of.first[edges],
+            polls=of.polls[edges],
         )
         inner = type(self)(smaller, evidence, self.q[chosen].copy(), self.odds[chosen].copy())
         # What all others add to log(1 - p) stays as it is now.
-        self.terminals(rules)
-        inner.terminals(rules)
+        self.terminals(rules, False)
+        inner.times = self.times
+        inner.terminals(rules, False)
         inner.base = self.free - inner.free
         return inner, chosen
 
@@ -216,6 +223,7 @@ class Ledger:
             self.own,
             self.times,
             np.ascontiguousarray(self.evidence.first, np.int64),
+            self.evidence.polls,
             self.crowd,
             self.numbers,
             out,
@@ -229,8 +237,8 @@ class Ledger:
 def infer(
     graph: Graph,
     evidence: Evidence,
-    rules: Rules | None = None,
     like: Communities | None = None,
+    rules: Rules | None = None,
     warm: np.ndarray | None = None,
 ) -> tuple[Belief, Ledger]:
     """The belief, and how it came about. ``warm``: ``Belief.bad`` to begin with."""
@@ -246,9 +254,9 @@ def infer(
     share = np.maximum(evidence.share, 1e-300)
     whole, inside, infections, change = 0, 0, 1.0, 1.0
 
-    def around(at: _Pass, eager: float) -> float:
+    def around(at: _Pass, eager: float, date: bool) -> float:
         nonlocal infected, infections
-        at.terminals(rules)
+        at.terminals(rules, date)
         before, infected = infected, at.infected()
         infections = 1.0 + float(infected.sum())
         crowd = infections * share
@@ -258,23 +266,27 @@ def infer(
         return float(np.abs(infected - before).max(initial=0.0))
 
     for cycle in range(rules.cycles):
+        slowly = rules.eager / 2**cycle
         for _ in range(rules.whole + (cycle == 0)):
             whole += 1
-            change = around(outer, 1.0 if whole <= rules.bold else rules.eager)
+            # Times of infection hold for a cycle, or what stands at the threshold would flicker.
+            change = around(outer, 1.0 if whole <= rules.bold else slowly, cycle + 1 < rules.cycles)
         if cycle and change < rules.close:
             break
         inner, chosen = outer.part(rules)
         for turn in range(rules.inner):
             inside += 1
-            moved = around(inner, 1.0 if not cycle and turn + whole < rules.bold else rules.eager)
+            moved = around(inner, 1.0 if not cycle and turn + whole < rules.bold else slowly, False)
             if moved < rules.close and turn:
                 break
         outer.q[chosen] = inner.q
     # The last word is whole and not held back, so that log-odds are the sum of what is told.
     whole += 1
-    change = around(outer, 1.0)
+    change = around(outer, 1.0, False)
     belief = Belief(infected, outer.q, outer.odds, infections, (whole, inside), change)
-    return belief, Ledger(graph, evidence, numbers, rules.hearsay, outer.free, outer.own, outer.times, outer.crowd)
+    return belief, Ledger(
+        graph, evidence, numbers, rules.hearsay, outer.free, outer.own, outer.times, outer.crowd
+    )
 
 
 def unknown_leak(share: np.ndarray, leak: float, infections: float) -> np.ndarray:

@@ -13,7 +13,11 @@ from numba import njit
 
 NEVER: Final = np.int64(1) << 62
 _FAINT: Final = 2e-3  # below it a destination's own part in p is taken out to first order
-_WEAK: Final = 0.5  # domains below it count little, however many they are
+_FAINTLY, _SURE = (
+    0.3,
+    0.7,
+)  # domains below the first count little, however many they are; above the other in full
+_LEAST_OF_POLLS: Final = -0.2  # who polls did not stray there: its innocence says little of the destination
 _SUSPECT: Final = 0.5  # from here on a contact dates a terminal's infection
 
 
@@ -29,12 +33,14 @@ def to_terminals(
     base: np.ndarray,
     handed: float,
     doubts: float,
+    date: bool,
     free: np.ndarray,
     own: np.ndarray,
     times: np.ndarray,
 ) -> None:
     """log(1 - p) of each terminal into ``free``; of each edge its domain's part in it into ``own``; and when the
-    infection shows: ``times[u]`` = (earliest contact with a suspect, its domain, earliest with one of another domain).
+    infection shows, if ``date``: ``times[u]`` = (earliest contact with a suspect, its domain, earliest with one of
+    another domain).
 
     ``reached``, ``group`` (domain), ``shows`` in the order of ``edge``; ``first`` by edge."""
     for u in range(start.shape[0] - 1):
@@ -57,9 +63,12 @@ def to_terminals(
             part = -best
             if best > 1e-4:
                 part = np.log1p(-min(best, 0.999999))
-            if best < _WEAK:
-                part *= best / _WEAK
-                weak += part
+            if best < _SURE:
+                sure = max(0.0, (best - _FAINTLY) / (_SURE - _FAINTLY))
+                little = part * min(1.0, 2.0 * best)
+                total += sure * part
+                weak += (1.0 - sure) * little
+                part = sure * part + (1.0 - sure) * little
             else:
                 total += part
             for k in range(i, j):
@@ -70,8 +79,9 @@ def to_terminals(
             elif when < other:
                 other = when
             i = j
-        free[u] = total - doubts * -np.expm1(weak / doubts)
-        times[u, 0], times[u, 1], times[u, 2] = earliest, of, other
+        free[u] = total + doubts * np.expm1(weak / doubts)
+        if date:
+            times[u, 0], times[u, 1], times[u, 2] = earliest, of, other
 
 
 @njit(cache=True, nogil=True)
@@ -93,7 +103,7 @@ def prepare(free: np.ndarray, crowd: np.ndarray, numbers: np.ndarray, plain: np.
 def _visit(p: float, factor: float, stray: float, crowd: float, most: float) -> float:
     """What a visit says; ``crowd`` is N * g_u."""
     said = np.log((1.0 - stray) * factor * p / crowd + stray)
-    return min(max(said, -most), most)
+    return float(min(max(said, -most), most))
 
 
 @njit(cache=True, nogil=True)
@@ -132,6 +142,7 @@ def to_destinations(
     own: np.ndarray,
     times: np.ndarray,
     first: np.ndarray,
+    polls: np.ndarray,
     crowd: np.ndarray,
     plain: np.ndarray,
     numbers: np.ndarray,
@@ -157,6 +168,8 @@ def to_destinations(
             else:
                 x = plain[u, 0] + plain[u, 2] * own[e]
                 y = plain[u, 1] + plain[u, 3] * own[e]
+            if polls[e]:
+                x = max(x, _LEAST_OF_POLLS)
             if x > 0.0 and not seed[u]:
                 soft_a += x
             else:
@@ -185,6 +198,7 @@ def tell(
     own: np.ndarray,
     times: np.ndarray,
     first: np.ndarray,
+    polls: np.ndarray,
     crowd: np.ndarray,
     numbers: np.ndarray,
     out: np.ndarray,
@@ -195,3 +209,5 @@ def tell(
         out[i, 0], out[i, 1] = _said(
             e, visitor[e], domain[destination[e]], free, own, times, first, crowd, numbers
         )
+        if polls[e]:
+            out[i, 0] = max(out[i, 0], _LEAST_OF_POLLS)

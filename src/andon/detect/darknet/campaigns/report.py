@@ -51,6 +51,7 @@ CAMPAIGNS = _schema(
 MEMBERS = _schema(("src", pa.uint32()), ("campaign", pa.string()), ("packets", pa.int64()))
 MOST_MEMBERS = 100_000
 _MOST_ENTITIES = 1_000
+_MOST_FIRST = 10
 _PORTS_CHECKED, _PORTS_SHOWN = 6, 12
 _RANK = (
     changes.BIRTH, changes.DEATH, changes.FINGERPRINT, changes.PORTS, changes.RESUME, changes.GROWTH, changes.PAUSE,
@@ -131,13 +132,17 @@ def findings(
     most: int,
     ctx: Context[Any],
 ) -> tuple[Finding, ...]:
-    """One finding for each campaign with something to tell, the weightiest first, at most ``most``; what more there
-    was is said in each."""
+    """One finding for each campaign with something to tell, the weightiest first, at most ``most`` and of those that
+    were only there on the first day ``_MOST_FIRST``; what more there was is said in each."""
     telling = [t for t in told if t.events]
     telling.sort(
         key=lambda t: (min(_RANK.index(e.kind) for e in t.events), -t.campaign.size, t.campaign.name)
     )
-    more = len(telling) - most
+    only_there = [t for t in telling if [e.kind for e in t.events] == [changes.FIRST]]
+    in_table = {id(t) for t in only_there[_MOST_FIRST:]}  # a first day brings a crowd for every busy service
+    total = len(telling)
+    telling = [t for t in telling if id(t) not in in_table]
+    more = total - min(len(telling), most)
     said = f"{more:,} more campaigns had something to tell; they are in the table." if more > 0 else ""
     made = []
     others = Others(sources)

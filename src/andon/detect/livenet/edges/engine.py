@@ -11,14 +11,15 @@ import pyarrow.compute as pc
 
 from andon.detect.livenet.edges import kernels as k
 from andon.detect.livenet.edges import tables
+from andon.detect.livenet.edges.flows import NOBODY, PRIVATE, Named, Networks, flow_piece
 from andon.detect.livenet.edges.fold import Destinations, agents, destinations, edges
 from andon.detect.livenet.edges.lists import Lists
 from andon.detect.livenet.edges.memory import DAY, Memory
 from andon.detect.livenet.edges.store import ADDRESS_OF, PORT_OF, SERVER_OF, USER_OF, Bounds, split_facets
-from andon.detect.livenet.edges.summary import Contacts
+from andon.detect.livenet.edges.summary import Contacts, Talk
 from andon.records.contract import Context, Outcome, Site, State, Window
 from andon.records.finding import Finding
-from andon.records.kinds import CONTACT
+from andon.records.kinds import CONTACT, FLOW, kind_of
 from andon.records.livenet import COVERAGE, DESTINATIONS, EDGES, TERMINALS
 from andon.records.neutral import neutral
 from andon.sketch.texts import text_keys
@@ -31,12 +32,13 @@ class EdgesEngine:
 
     name: ClassVar[str] = "livenet.edges"
     version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = (CONTACT,)
+    reads: ClassVar[tuple[str, ...]] = (CONTACT, FLOW)
     columns: ClassVar[tuple[str, ...]] = ()
     window: ClassVar[Window] = Window("1h", ("1d",))
     needs: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = (
         "reputation",
+        "inside",
         "hash_key",
         "livenet.edges.edges",
         "livenet.edges.names",
@@ -44,6 +46,7 @@ class EdgesEngine:
         "livenet.edges.memory",
         "livenet.edges.rank",
         "livenet.edges.fresh",
+        "livenet.edges.flows",
     )
     publishes: ClassVar[Mapping[str, pa.Schema]] = {
         "edges": EDGES,
@@ -65,24 +68,34 @@ class EdgesEngine:
             raise ValueError(
                 f"{self.name}.rank is {rank}; it is 0 (popularity lists are no white lists) or more"
             )
+        self.with_flows = bool(site.setting(self.name, "flows", 0))
+        self.inside, self.nobody = Networks(site.inside or PRIVATE), Networks(NOBODY)
         self.salt = site.hash_key
         self.lists = Lists(site.reputation, rank)
 
-    def empty(self) -> Contacts:
-        return Contacts(self.bounds, self.salt, self.lists.flags)
+    def empty(self) -> Talk:
+        contacts, flows = (Contacts(self.bounds, self.salt, self.lists.flags) for _ in range(2))
+        return Talk(contacts, flows, Named(self.bounds.rows // 2))
 
-    def summarise(self, batch: pa.RecordBatch, into: Contacts) -> Contacts:
-        into.flags_of = self.lists.flags
-        into.add(batch)
+    def summarise(self, batch: pa.RecordBatch, into: Talk) -> Talk:
+        self._lend(into)
+        if kind_of(batch) == CONTACT:
+            into.add_contacts(batch, self.with_flows)
+        elif self.with_flows:
+            into.add_flows(flow_piece(batch, self.salt, self.inside, self.nobody))
         return into
 
-    def merge(self, a: Contacts, b: Contacts) -> Contacts:
-        a.flags_of = self.lists.flags
+    def merge(self, a: Talk, b: Talk) -> Talk:
+        self._lend(a)
         a.merge(b)
         return a
 
-    def conclude(self, summary: Contacts, carry: Memory | None, ctx: Context[Memory]) -> Outcome[Memory]:
-        run = summary.whole()
+    def _lend(self, talk: Talk) -> None:
+        talk.contacts.flags_of = talk.flows.flags_of = self.lists.flags
+
+    def conclude(self, summary: Talk, carry: Memory | None, ctx: Context[Memory]) -> Outcome[Memory]:
+        counted = summary.contacts
+        run, flows = summary.whole()
         hosts, names = run.hosts.texts, run.terminals.texts
         ports = split_facets(run.facets, PORT_OF)
         colour, fresh, matches, said = self.lists.judge(hosts, ports, ctx.end - self.fresh)
@@ -114,12 +127,13 @@ class EdgesEngine:
             tables.texts_of(run.facets, ADDRESS_OF, terminal, len(names), texts),
             tables.texts_of(run.facets, USER_OF, terminal, len(names), texts),
         )  # fmt: skip
-        left_out = summary.contacts - summary.unnamed - summary.nowhere - int(by.narrow[:, k.COUNT].sum())
+        could_be = counted.contacts - counted.unnamed - counted.nowhere + flows
+        left_out = could_be - int(by.narrow[:, k.COUNT].sum())
         edges_of = pa.concat_tables(parts) if parts else EDGES.empty_table()
         coverage = {
-            "contacts": summary.contacts,
-            "unnamed": summary.unnamed,
-            "nowhere": summary.nowhere,
+            "contacts": counted.contacts,
+            "unnamed": counted.unnamed,
+            "nowhere": counted.nowhere,
             "left_out": left_out,
             "level": run.level,
             "edges": edges_of.num_rows,
@@ -128,6 +142,7 @@ class EdgesEngine:
             "folded": int(found.folded.sum()),
             "remembered": len(memory),
             "forgotten": forgotten,
+            "flows": flows,
             "memory_began": None if memory.began < 0 else memory.began,
         }
         published = {
@@ -138,7 +153,7 @@ class EdgesEngine:
         }
         busiest = int(np.argmax(by.narrow[:, k.LISTED])) if len(names) else 0
         widest = (str(by_name[busiest]), int(by.narrow[busiest, k.LISTED])) if len(names) else ("", 0)
-        return Outcome(self._shed(summary.contacts, left_out, run.level, widest, ctx), published, memory)
+        return Outcome(self._shed(counted.contacts, left_out, run.level, widest, ctx), published, memory)
 
     def _remembered(
         self,

@@ -86,7 +86,8 @@ def _fold(
     n, kept, at = 0, 0, 0
     while at < order.shape[0]:
         begin, first, pair = kept, order[at], pairs[at]
-        out_pairs[n], out_wide[n], out_narrow[n] = pair, wide[first], narrow[first]
+        out_pairs[n] = pair
+        k.copy_row(out_wide[n], out_narrow[n], wide[first], narrow[first])
         pieces = 0
         while at < order.shape[0] and pairs[at] == pair:
             row = order[at]
@@ -99,7 +100,7 @@ def _fold(
                     kept += 1
             at += 1
         if pieces > 1:
-            out_events[begin:kept].sort()
+            k.sort_events(out_events, begin, kept)
             end, kept = kept, begin
             held, hour = 0, np.uint64(99)
             for i in range(begin, end):
@@ -127,7 +128,7 @@ class Edges:
     events: np.ndarray
 
 
-def edges(run: Run, terminal: np.ndarray, of_host: np.ndarray, size: int = 1 << 20) -> Iterator[Edges]:
+def edges(run: Run, terminal: np.ndarray, of_host: np.ndarray, size: int = 1 << 18) -> Iterator[Edges]:
     """The edges in pieces of whole terminals, about ``size`` rows each, so that they are never held beside the rows and
     the tables.
 
@@ -187,10 +188,10 @@ def sums(
 @njit(cache=True, nogil=True)
 def _agents_used(terminal: np.ndarray, agent: np.ndarray, users: np.ndarray, of_terminal: np.ndarray) -> None:
     """Terminals of each agent and agents of each terminal; rows of one terminal stand together."""
-    stamp = np.full(users.shape[0], -1, np.int64)
+    stamp = np.zeros(users.shape[0], np.int64)
     for i in range(terminal.shape[0]):
-        if agent[i] > 1 and stamp[agent[i]] != terminal[i]:
-            stamp[agent[i]] = terminal[i]
+        if agent[i] > 1 and stamp[agent[i]] != terminal[i] + 1:
+            stamp[agent[i]] = terminal[i] + 1
             users[agent[i]] += 1
             of_terminal[terminal[i]] += 1
 

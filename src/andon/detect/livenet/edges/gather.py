@@ -32,8 +32,8 @@ from andon.records.contact import DNS, TLS
 from andon.sketch.texts import text_keys
 
 LONGEST_NAME = 253  # bytes of a DNS name; a longer "host" is none
-_LONGEST_TEXT = 200  # characters of a user or device that tell it apart
-_MOST_BYTES = 1 << 40  # that one contact may claim
+LONGEST_TEXT = 200  # characters of a user or device that tell it apart
+MOST_BYTES = 1 << 40  # that one contact may claim
 _DAY, _MS = 86_400_000_000_000, 1_000_000
 NO_FIELD, NO_AGENT = 0, 1  # numbers of agents: the log has no such field; it was empty
 
@@ -79,7 +79,7 @@ def _used(keys: np.ndarray, texts: pa.Array, codes: np.ndarray) -> Words:
     return Words(keys[used], texts.filter(pa.array(used)), (np.cumsum(used) - 1)[codes])
 
 
-def _words(array: pa.Array, salt: int, longest: int = 0) -> Words:
+def words_of(array: pa.Array, salt: int, longest: int = 0) -> Words:
     words = array.dictionary.fill_null("")
     if longest:
         words = pc.utf8_slice_codeunits(words, 0, longest)
@@ -89,8 +89,8 @@ def _words(array: pa.Array, salt: int, longest: int = 0) -> Words:
 
 def piece(batch: pa.RecordBatch, salt: int) -> tuple[Piece, int, int]:
     """(contacts that can be edges, contacts of no terminal, contacts of no destination)."""
-    terminal = _words(batch.column("terminal"), salt, _LONGEST_TEXT)
-    host = _words(batch.column("host"), salt)
+    terminal = words_of(batch.column("terminal"), salt, LONGEST_TEXT)
+    host = words_of(batch.column("host"), salt)
     unnamed = np.asarray(pc.is_in(terminal.texts, pa.array(["", "-"])))[terminal.codes]
     sizes = np.asarray(pc.binary_length(host.texts))
     nowhere = ((sizes == 0) | (sizes > LONGEST_NAME))[host.codes] & ~unnamed
@@ -98,12 +98,12 @@ def piece(batch: pa.RecordBatch, salt: int) -> tuple[Piece, int, int]:
     if not rows.all():
         batch = batch.filter(pa.array(rows))
         terminal, host = terminal.kept(rows), host.kept(rows)
-    address = _words(batch.column("address"), salt, _LONGEST_TEXT)
-    user = _words(batch.column("user"), salt, _LONGEST_TEXT)
-    server = _words(batch.column("server"), salt, _LONGEST_TEXT)
+    address = words_of(batch.column("address"), salt, LONGEST_TEXT)
+    user = words_of(batch.column("user"), salt, LONGEST_TEXT)
+    server = words_of(batch.column("server"), salt, LONGEST_TEXT)
     made = Piece(
         terminal, host, address, user, server, _agents(batch.column("agent"), salt), column(batch, "ts"),
-        np.minimum(column(batch, "bytes_in"), _MOST_BYTES), np.minimum(column(batch, "bytes_out"), _MOST_BYTES),
+        np.minimum(column(batch, "bytes_in"), MOST_BYTES), np.minimum(column(batch, "bytes_out"), MOST_BYTES),
         _said(batch), column(batch, "port"),
     )  # fmt: skip
     return made, int(unnamed.sum()), int(nowhere.sum())

@@ -197,7 +197,11 @@ def at_level(run: Run, level: int) -> Run:
     if level <= run.level:
         return run
     keep_host = _sampled(run.hosts.keys, level - 1) | (run.flags == BLACK)
-    keep_terminal = _sampled(run.terminals.keys, level - _TERMINALS_FROM)
+    return _kept(run, keep_host, _sampled(run.terminals.keys, level - _TERMINALS_FROM), level)
+
+
+def _kept(run: Run, keep_host: np.ndarray, keep_terminal: np.ndarray, level: int) -> Run:
+    """What of a run belongs to these hosts and terminals, with sketches as long as the level says."""
     hosts, host = run.hosts.keep(keep_host)
     terminals, terminal = run.terminals.keep(keep_terminal)
     mask = keep_host[run.host] & keep_terminal[run.terminal]
@@ -213,6 +217,13 @@ def at_level(run: Run, level: int) -> Run:
         hosts, run.flags[keep_host], terminals, texts, few, _renumbered(run.keys[mask], terminal, host),
         run.wide[mask], narrow[mask], events[:kept].copy(), level,
     )  # fmt: skip
+
+
+def without_hosts(run: Run, mask: np.ndarray) -> Run:
+    """The run without the hosts of a mask, and without terminals that are left with none."""
+    used = np.zeros(len(run.terminals), np.bool_)
+    used[run.terminal[~mask[run.host]]] = True
+    return _kept(run, ~mask, used, run.level)
 
 
 def within(run: Run, bounds: Bounds) -> Run:

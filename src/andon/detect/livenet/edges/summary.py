@@ -8,10 +8,12 @@ from typing import Final, Self
 import numpy as np
 import pyarrow as pa
 
+from andon.detect.livenet.edges.flows import Named
 from andon.detect.livenet.edges.gather import Piece, piece, run_of
-from andon.detect.livenet.edges.names import Names
-from andon.detect.livenet.edges.store import Bounds, Run, at_level, union, within
-from andon.sketch.state import StateError, pack, unpack
+from andon.detect.livenet.edges.kernels import COUNT, LISTED
+from andon.detect.livenet.edges.names import Names, ascending
+from andon.detect.livenet.edges.store import Bounds, Run, at_level, union, within, without_hosts
+from andon.sketch.state import StateError, join, pack, split, unpack
 
 _KIND, _VERSION = "livenet-edges", 1
 _GATHER: Final = 1 << 19  # contacts that are sorted at a time
@@ -34,12 +36,17 @@ class Contacts:
         self._gathered = 0
         self._runs: list[Run] = []
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Take in contacts (``records.contact``)."""
+    def add(self, batch: pa.RecordBatch) -> Piece:
+        """Take in contacts (``records.contact``); gives those of them that are edges."""
         made, unnamed, nowhere = piece(batch, self.salt)
         self.contacts += batch.num_rows
         self.unnamed += unnamed
         self.nowhere += nowhere
+        self.put(made)
+        return made
+
+    def put(self, made: Piece) -> None:
+        """Take in what is made into edges already."""
         if len(made):
             self._pieces.append(made)
             self._gathered += len(made)
@@ -125,6 +132,47 @@ class Contacts:
         return self
 
 
+class Talk:
+    """Contacts and, where they are wanted, flows to what no contact names."""
+
+    def __init__(self, contacts: Contacts, flows: Contacts, named: Named) -> None:
+        self.contacts, self.flows, self.named = contacts, flows, named
+
+    def add_flows(self, made: Piece) -> None:
+        self.flows.contacts += len(made)
+        self.flows.put(made)
+
+    def add_contacts(self, batch: pa.RecordBatch, flows: bool) -> None:
+        made = self.contacts.add(batch)
+        if flows:
+            self.named.add(ascending(np.concatenate([made.server.keys, made.host.keys])))
+
+    def merge(self, other: Talk) -> None:
+        self.contacts.merge(other.contacts)
+        self.flows.merge(other.flows)
+        self.named.merge(other.named)
+
+    def whole(self) -> tuple[Run, int]:
+        """(everything as one run, flows that it took in)."""
+        contacts, flows = self.contacts.whole(), self.flows.whole()
+        if not len(flows.keys):
+            return contacts, 0
+        keys = flows.hosts.keys
+        flows = without_hosts(flows, np.isin(keys, self.named.keys()) | ~self.named.knows(keys))
+        return within(union(contacts, flows), self.contacts.bounds), int(
+            flows.narrow[:, COUNT].sum(dtype=np.int64)
+        )
+
+    def to_bytes(self) -> bytes:
+        return join(self.contacts.to_bytes(), join(self.flows.to_bytes(), self.named.to_bytes()))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        contacts, rest = split(data)
+        flows, named = split(rest)
+        return cls(Contacts.from_bytes(contacts), Contacts.from_bytes(flows), Named.from_bytes(named))
+
+
 def _check(run: Run) -> None:
     """Kernels do not look where they write: numbers have to be in range. Raises StateError."""
     rows = len(run.keys)
@@ -132,5 +180,5 @@ def _check(run: Run) -> None:
         raise StateError(f"damaged {_KIND}: columns differ in length")
     if rows and (int(run.host.max()) >= len(run.hosts) or int(run.terminal.max()) >= len(run.terminals)):
         raise StateError(f"damaged {_KIND}: a row without a name")
-    if int(run.narrow[:, 7].sum(dtype=np.int64)) != len(run.events):
+    if int(run.narrow[:, LISTED].sum(dtype=np.int64)) != len(run.events):
         raise StateError(f"damaged {_KIND}: events do not fit the rows")

@@ -1,8 +1,8 @@
 """Rows by key as columns in the order of their keys: sums that merge in any order, bounded by the hash of an owner.
 
-``same`` columns are equal wherever a key occurs, ``sums`` are added, ``least`` take the minimum. When there are more than
-``limit`` keys, only rows stay whose owner's hash lies below 2^-level (adaptive sampling, as in ``sketch.rows``): all rows
-of a terminal stay or go together. What stays is exact, and depends on the keys alone.
+``same`` columns are equal wherever a key occurs, ``sums`` are added, ``least`` take the minimum. When there are more
+than ``limit`` keys, only rows stay whose owner's hash lies below 2^-level (adaptive sampling, as in ``sketch.rows``):
+all rows of a terminal stay or go together. What stays is exact, and depends on the keys alone.
 """
 
 from __future__ import annotations

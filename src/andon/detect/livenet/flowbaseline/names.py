@@ -1,8 +1,9 @@
-"""Texts by key: what a key of the summary is called. Bounded: of more than ``MOST`` names those with the lowest keys stay,
-which is a sample, since keys are hashes."""
+"""Texts by key: what a key of the summary is called. Bounded: of more than ``MOST`` names those with the lowest keys
+stay, which is a sample, since keys are hashes."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final, Self
 
 import numpy as np
@@ -67,5 +68,5 @@ class Names:
         raw, ends = arrays["letters"].tobytes(), arrays["ends"].tolist()
         made = cls()
         made._keys = arrays["keys"]
-        made._texts = pa.array([raw[a:b].decode() for a, b in zip(ends, ends[1:], strict=False)], pa.string())
+        made._texts = pa.array([raw[a:b].decode() for a, b in pairwise(ends)], pa.string())
         return made

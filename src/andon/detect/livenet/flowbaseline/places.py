@@ -21,14 +21,18 @@ _OTHER: Final = 1 << 40  # peers that are no IPv4 network
 
 
 class Inside:
-    """The organisation's prefixes (CIDR); none: private and link-local addresses. Raises ValueError for a prefix that is
-    none."""
+    """The organisation's prefixes (CIDR); none: private and link-local addresses. Raises ValueError for a prefix that
+    is none."""
 
     def __init__(self, prefixes: Sequence[str]) -> None:
         nets = [ip_network(prefix, strict=False) for prefix in (prefixes or PRIVATE)]
-        four = sorted((int(n.network_address), int(n.broadcast_address)) for n in nets if isinstance(n, IPv4Network))
+        four = sorted(
+            (int(n.network_address), int(n.broadcast_address)) for n in nets if isinstance(n, IPv4Network)
+        )
         self._low = np.array([low for low, _ in four], np.int64)
-        self._high = np.maximum.accumulate(np.array([high for _, high in four], np.int64)) if four else self._low
+        self._high = (
+            np.maximum.accumulate(np.array([high for _, high in four], np.int64)) if four else self._low
+        )
         self._six = [n for n in nets if isinstance(n, IPv6Network)]
 
     def find(self, addresses: pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -55,7 +59,7 @@ class Inside:
 
     def _one(self, text: str) -> tuple[bool, int]:
         try:
-            address = ip_address(text.split("%")[0])
+            address = ip_address(text.split("%", 1)[0])
         except ValueError:
             return False, _OTHER
         if address.version == 4:

@@ -34,10 +34,12 @@ def services(batch: pa.RecordBatch, bad: np.ndarray) -> tuple[np.ndarray, list[s
     port = batch.column("dst_port").to_numpy()
     known = np.array([bool(name) for name in service.dictionary.to_pylist()] or [False])
     named = known[service.indices.to_numpy()] & ~bad
-    what = np.where(bad, -2, np.where(named, -3, np.where(port >= HIGH, HIGH, np.maximum(port, -1)))).astype(np.int64)
+    what = np.where(bad, -2, np.where(named, -3, np.where(port >= HIGH, HIGH, np.maximum(port, -1)))).astype(
+        np.int64
+    )
     words = np.where(named, service.indices.to_numpy(), 0).astype(np.int64)
     mixed = ((protocol.indices.to_numpy().astype(np.int64) << 20) + what + 3) * (len(known) + 1) + words
-    distinct, first, code = np.unique(mixed, return_index=True, return_inverse=True)
+    _, first, code = np.unique(mixed, return_index=True, return_inverse=True)
     names = []
     for row in first.tolist():
         if named[row]:

@@ -8,22 +8,21 @@ from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from andon.detect.livenet.flowbaseline.grouped import Grouped
 from andon.detect.livenet.flowbaseline.names import Names
 from andon.detect.livenet.flowbaseline.places import Inside
 from andon.detect.livenet.flowbaseline.services import failed, name_keys, services
 from andon.sketch.hashing import mix64_array
-from andon.sketch.state import StateError
+from andon.sketch.state import StateError, join, split
 from andon.sketch.texts import text_keys
 
 OUT, WITHIN, IN = 0, 1, 2  # direction, from the organisation's side
 FAN: Final = 64  # distinct others that are kept of a row; beyond, their number is estimated
 _HOUR: Final = 3_600_000_000_000
 _PROBED: Final = np.uint64(0x5CA_11ED)  # the row that counts who was probed in vain
-_ROWS = {"owner": "same", "series": "same", "service": "same", "place": "same", "flows": "sum", "out": "sum", "in": "sum",
-         "failed": "sum"}  # fmt: skip
+_ROWS = {"owner": "same", "series": "same", "service": "same", "place": "same"}
+_ROWS |= {"flows": "sum", "out": "sum", "in": "sum", "failed": "sum"}
 _FANS = {"owner": "same", "row": "same", "item": "same"}
 _SENT = {"owner": "same", "dst": "same", "out": "sum", "in": "sum", "flows": "sum"}
 _WHO = {"owner": "same", "peer": "least", "flows": "sum"}
@@ -32,7 +31,7 @@ _UNBOUNDED: Final = 1 << 62
 
 def mixed(*parts: np.ndarray) -> np.ndarray:
     """One uint64 key of several, their order counting."""
-    made = mix64_array(parts[0], np.uint64(0x51ED))
+    made: np.ndarray = mix64_array(parts[0], np.uint64(0x51ED))
     for part in parts[1:]:
         made = mix64_array(made ^ part, np.uint64(0x51ED))
     return made
@@ -43,13 +42,20 @@ def series_keys(owner: np.ndarray, service: np.ndarray, direction: np.ndarray) -
     return mixed(owner, service, direction.astype(np.uint64))
 
 
+def _named(names: Names, keys: np.ndarray, texts: pa.Array, used: np.ndarray) -> None:
+    at = np.unique(used)
+    names.add(keys[at], texts.take(pa.array(at)))
+
+
 class FlowDay:
-    """The summary. ``place`` of a row is hour + 24 * direction; row ``_PROBED`` of a terminal and hour has as others the
-    (address, port) pairs inside that it asked in vain."""
+    """The summary. ``place`` of a row is hour + 24 * direction; row ``_PROBED`` of a terminal and hour has as others
+    the (address, port) pairs inside that it asked in vain."""
 
     def __init__(self, rows: int, salt: int) -> None:
         self.rows = Grouped(_ROWS, rows, salt)
-        self.fans = Grouped(_FANS, _UNBOUNDED, salt)  # `_thin` bounds it: only then are its rows what they stay
+        self.fans = Grouped(
+            _FANS, _UNBOUNDED, salt
+        )  # `_thin` bounds it: only then are its rows what they stay
         self._most = 8 * rows
         self.sent = Grouped(_SENT, rows, salt)
         self.who = Grouped(_WHO, rows, salt)
@@ -59,31 +65,76 @@ class FlowDay:
         self.unplaced = 0  # flows of which neither side is inside
 
     def add(self, batch: pa.RecordBatch, inside: Inside) -> None:
+        """Flows."""
         if not batch.num_rows:
             return
-        src, dst, terminal = (batch.column(name) for name in ("src", "dst", "terminal"))
-        self.flows += batch.num_rows
+        src, dst = batch.column("src"), batch.column("dst")
         (src_in, src_peer), (dst_in, dst_peer) = inside.find(src.dictionary), inside.find(dst.dictionary)
         src_code, dst_code = src.indices.to_numpy(), dst.indices.to_numpy()
-        from_in, to_in = src_in[src_code], dst_in[dst_code]
+        bad = failed(batch)
+        code, names = services(batch, bad)
+        self._enter(
+            batch,
+            (batch.column("terminal"), src, dst),
+            (src_in[src_code], dst_in[dst_code]),
+            (src_peer[src_code], dst_peer[dst_code]),
+            bad,
+            (code, names),
+            batch.column("dst_port").to_numpy(),
+        )
+
+    def add_contacts(self, batch: pa.RecordBatch, inside: Inside) -> None:
+        """Contacts as if they were flows: a terminal of ours, a host that is inside if its server's address is, and
+        the kind of contact for a service."""
+        if not batch.num_rows:
+            return
+        address, server, host, via = (batch.column(name) for name in ("address", "server", "host", "via"))
+        peer = inside.find(address.dictionary)[1][address.indices.to_numpy()]
+        near = inside.find(server.dictionary)[0][server.indices.to_numpy()]
+        kinds = [f"log {kind}" for kind in via.dictionary.to_pylist()]
+        self._enter(
+            batch,
+            (batch.column("terminal"), host, host),
+            (np.ones(batch.num_rows, np.bool_), near),
+            (peer, peer),
+            batch.column("refused").to_numpy(zero_copy_only=False),
+            (via.indices.to_numpy().astype(np.int64), kinds),
+            batch.column("port").to_numpy(),
+        )
+
+    def _enter(
+        self,
+        batch: pa.RecordBatch,
+        names: tuple[pa.DictionaryArray, pa.DictionaryArray, pa.DictionaryArray],
+        places: tuple[np.ndarray, np.ndarray],
+        peers: tuple[np.ndarray, np.ndarray],
+        bad: np.ndarray,
+        services_of: tuple[np.ndarray, list[str]],
+        port: np.ndarray,
+    ) -> None:
+        """``names`` of terminal, source, destination; ``places``, ``peers``: is it inside, who is beside it, of
+        source and destination."""
+        terminal, src, dst = names
+        from_in, to_in = places
+        self.flows += batch.num_rows
         self.unplaced += int((~from_in & ~to_in).sum())
         direction = np.where(from_in, np.where(to_in, WITHIN, OUT), IN)
         ours = from_in | to_in
         # Whose flow it is: who asked, or of what comes from outside who was asked.
         asked = ~from_in
-        keys = {"terminal": text_keys(terminal.dictionary, 1), "dst": text_keys(dst.dictionary, 1)}
-        owner = np.where(asked, keys["dst"][dst_code], keys["terminal"][terminal.indices.to_numpy()])
-        peer = np.where(asked, dst_peer[dst_code], src_peer[src_code])
-        other = np.where(asked, text_keys(src.dictionary, 1)[src_code], keys["dst"][dst_code])
-        bad = failed(batch)
-        code, names = services(batch, bad)
-        service_keys = name_keys(names)
-        self.names.add(service_keys, pa.array(names, pa.string()))
-        self.names.add(keys["terminal"], terminal.dictionary)
-        local = pa.array(dst_in)
-        self.names.add(keys["dst"][dst_in], dst.dictionary.filter(local))
-        self.hosts.add(keys["dst"][~dst_in], dst.dictionary.filter(pc.invert(local)))
+        dst_keys, dst_code = text_keys(dst.dictionary, 1), dst.indices.to_numpy()
+        terminal_keys = text_keys(terminal.dictionary, 1)
+        owner = np.where(asked, dst_keys[dst_code], terminal_keys[terminal.indices.to_numpy()])
+        peer = np.where(asked, peers[1], peers[0])
+        other = np.where(asked, text_keys(src.dictionary, 1)[src.indices.to_numpy()], dst_keys[dst_code])
+        code, called = services_of
+        service_keys = name_keys(called)
         service = service_keys[code]
+        # Of a dictionary only what this batch uses: a slice of a batch has the words of the whole.
+        _named(self.names, service_keys, pa.array(called, pa.string()), code)
+        _named(self.names, terminal_keys, terminal.dictionary, terminal.indices.to_numpy())
+        _named(self.names, dst_keys, dst.dictionary, dst_code[to_in])
+        _named(self.hosts, dst_keys, dst.dictionary, dst_code[~to_in])
         hour = batch.column("ts").view(pa.int64()).to_numpy() // _HOUR % 24
         out, back = (np.maximum(batch.column(name).to_numpy(), 0) for name in ("bytes_out", "bytes_in"))
         sent, got = np.where(asked, back, out), np.where(asked, out, back)
@@ -96,13 +147,12 @@ class FlowDay:
         self.rows.add(row[ours], {name: values[ours] for name, values in every.items()})
         self._fan(owner[ours], row[ours], other[ours])
         probed = np.flatnonzero(bad & from_in & to_in)
-        port = batch.column("dst_port").to_numpy()[probed].astype(np.int64)
-        self._probe(owner[probed], hour[probed], mixed(other[probed], (port + 2).astype(np.uint64)))
+        pairs = mixed(other[probed], (port[probed].astype(np.int64) + 2).astype(np.uint64))
+        self._probe(owner[probed], hour[probed], pairs)
         away = np.flatnonzero(from_in & ~to_in)
-        pair = mixed(owner[away], other[away])
         flows = np.ones(len(away), np.int64)
         self.sent.add(
-            pair,
+            mixed(owner[away], other[away]),
             {"owner": owner[away], "dst": other[away], "out": sent[away], "in": got[away], "flows": flows},
         )
         number = np.ones(len(owner), np.int64)
@@ -185,8 +235,35 @@ class FlowDay:
         made = cls(rows.limit, int(rows.salt))
         made.rows = rows
         made.fans, made.sent, made.who = (
-            Grouped.from_bytes(part, spec) for part, spec in zip(parts[1:4], (_FANS, _SENT, _WHO), strict=True)
+            Grouped.from_bytes(part, spec)
+            for part, spec in zip(parts[1:4], (_FANS, _SENT, _WHO), strict=True)
         )
         made.names, made.hosts = Names.from_bytes(parts[4]), Names.from_bytes(parts[5])
         made.flows, made.unplaced = struct.unpack("<qq", parts[6])
+        return made
+
+
+class Both:
+    """Flows of a day, and contacts of logs beside them, for an organisation that has no flows."""
+
+    def __init__(self, rows: int, salt: int) -> None:
+        self.flows, self.contacts = FlowDay(rows, salt), FlowDay(rows, salt)
+
+    @property
+    def day(self) -> FlowDay:
+        """What is to be judged: flows, where there are any."""
+        return self.flows if self.flows.flows else self.contacts
+
+    def merge(self, other: Self) -> None:
+        self.flows.merge(other.flows)
+        self.contacts.merge(other.contacts)
+
+    def to_bytes(self) -> bytes:
+        return join(self.flows.to_bytes(), self.contacts.to_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        first, second = split(data)
+        made = cls.__new__(cls)
+        made.flows, made.contacts = FlowDay.from_bytes(first), FlowDay.from_bytes(second)
         return made

@@ -105,7 +105,7 @@ class ProxyGraph(OnTables):
                 "black": tables.black_table(judged),
                 "coverage": tables.coverage_table(judged, unlisted),
             },
-            carry=judged.memory,
+            carry=memory,
         )
 
 

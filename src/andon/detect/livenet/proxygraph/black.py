@@ -7,7 +7,8 @@ them once, which is what an image in an e-mail or on a popular page looks like. 
 judged like a gray destination, with the list as evidence for it.
 
 **Clean terminals.** Vulnerability scanners, mail gateways and analysts touch many black destinations of many families,
-once or twice each; an infected terminal comes back to a few. Terminals in any of the operator's lists are clean too.
+once or twice a day each; an infected terminal knows a few, of a family or two. Terminals in any of the operator's lists
+are clean too.
 
 **Proof.** ``any``: any contact to a black destination, the plain rule. ``default``: two independent ones (of different
 registered domain, server and list family) or one by a fresh entry. A contact that the proxy refused counts: the
@@ -27,6 +28,11 @@ from andon.detect.livenet.proxygraph.memory import BLACK, Memory
 from andon.records.contract import Site
 
 ANY, DEFAULT = "any", "default"
+PLAIN, FRESH, INDEPENDENT = (
+    "a contact to black",
+    "a contact by a fresh entry",
+    "two independent contacts to black",
+)
 CROWDED, FETCHED = "crowded", "fetched"
 _CROWD: Final = 0.05  # share of the terminals that makes an entry doubtful
 _CROWD_LEAST: Final = 10
@@ -35,22 +41,21 @@ _FETCHED_ONCE: Final = 0.9
 _AGAIN: Final = 3600  # s between first and last contact of a terminal that comes back
 _BREADTH: Final = 10  # registered domains
 _FAMILIES: Final = 5
-_TIMES: Final = 3  # contacts with each, in the median
+_TIMES: Final = 2.0  # contacts with each on a day, in the median
 _SHARE: Final = 0.2
-_MANY: Final = 30
 _PAIRS: Final = 64  # black destinations of one terminal that are compared with one another
 
 
 @dataclass(frozen=True)
 class Black:
     """``edges``: numbers of the edges to black destinations, by terminal. By destination: ``doubted`` "" or why. By
-    terminal: ``clean`` "" or why, ``certain``, ``contacts`` (black destinations that are not doubted), ``domains`` of
-    them."""
+    terminal: ``clean`` why, ``certain``, ``proof`` why, ``contacts`` (black destinations that are not doubted)."""
 
     edges: np.ndarray
     doubted: dict[int, str]
     clean: dict[int, str]
     certain: np.ndarray
+    proof: dict[int, str]
     contacts: np.ndarray
 
 
@@ -73,8 +78,14 @@ def look(memory: Memory, site: Site, proof: str) -> Black:
     doubted = _doubted(memory, counted)
     trusted = counted[~np.isin(edges.destination[counted], list(doubted))]
     contacts = np.bincount(edges.terminal[trusted], minlength=len(memory.terminals))
-    certain = contacts > 0 if proof == ANY else _proven(memory, trusted)
-    return Black(of_black, doubted, clean, certain, contacts)
+    proven = (
+        dict.fromkeys(np.flatnonzero(contacts > 0).tolist(), PLAIN)
+        if proof == ANY
+        else _proven(memory, trusted)
+    )
+    certain = np.zeros(len(contacts), np.bool_)
+    certain[list(proven)] = True
+    return Black(of_black, doubted, clean, certain, proven, contacts)
 
 
 def _listed(memory: Memory, site: Site) -> dict[int, str]:
@@ -118,18 +129,18 @@ def _behave(memory: Memory, of_black: np.ndarray) -> dict[int, str]:
     lists = places.texts["lists"]
     for u in np.flatnonzero(breadth >= _BREADTH).tolist():
         mine = of_black[np.searchsorted(who, u) : np.searchsorted(who, u, "right")]
-        again = (edges["last"][mine] - edges["first"][mine]) > _AGAIN
-        if np.median(edges["count"][mine]) > _TIMES or again.mean() > 0.3:
+        days = (edges["last"][mine] - edges["first"][mine]) // 86_400 + 1
+        times = float(np.median(edges["count"][mine] / days))
+        if times > _TIMES:
             continue
         kinds = set().union(*(families(lists[int(d)].as_py()) for d in edges.destination[mine[:1000]]))
         no_user = named and memory.terminals["users"][u] == 0
         share = len(mine) / max(int(degree[u]), 1)
-        broad = len(kinds) >= _FAMILIES or breadth[u] >= _MANY
-        if broad and (no_user or share >= _SHARE or breadth[u] >= _MANY):
+        # An infected terminal meets one family or two. Lists without families leave breadth: more has to be odd then.
+        if len(kinds) >= _FAMILIES or (breadth[u] >= 2 * _BREADTH and (no_user or share >= _SHARE)):
             found[u] = (
                 f"touched {len(mine):,} black destinations of {breadth[u]:,} domains and {len(kinds):,} families, "
-                f"most of them {int(np.median(edges['count'][mine]))} times, and came back to {again.mean():.0%}"
-                + (", without a user" if no_user else "")
+                f"{times:.3g} times a day in the median" + (", without a user" if no_user else "")
             )
     return found
 
@@ -156,12 +167,13 @@ def _doubted(memory: Memory, counted: np.ndarray) -> dict[int, str]:
     return found
 
 
-def _proven(memory: Memory, trusted: np.ndarray) -> np.ndarray:
+def _proven(memory: Memory, trusted: np.ndarray) -> dict[int, str]:
     edges, places = memory.edges, memory.destinations
-    certain = np.zeros(len(memory.terminals), np.bool_)
-    certain[edges.terminal[trusted[places["fresh"][edges.destination[trusted]]]]] = True
+    fresh = np.unique(edges.terminal[trusted[places["fresh"][edges.destination[trusted]]]])
+    proven = dict.fromkeys(fresh.tolist(), FRESH)
     who = edges.terminal[trusted]
-    counts = np.bincount(who, minlength=len(certain))
+    counts = np.bincount(who, minlength=len(memory.terminals))
+    counts[fresh] = 0
     said: dict[int, tuple[int, frozenset[str], frozenset[str]]] = {}
 
     def about(d: int) -> tuple[int, frozenset[str], frozenset[str]]:
@@ -170,10 +182,11 @@ def _proven(memory: Memory, trusted: np.ndarray) -> np.ndarray:
             said[d] = int(places["group"][d]), servers, families(places.texts["lists"][d].as_py())
         return said[d]
 
-    for u in np.flatnonzero((counts > 1) & ~certain).tolist():
+    for u in np.flatnonzero(counts > 1).tolist():
         begin, end = np.searchsorted(who, u), np.searchsorted(who, u, "right")
         mine = [about(int(d)) for d in edges.destination[trusted[begin : min(end, begin + _PAIRS)]]]
-        certain[u] = any(
+        if any(
             a[0] != b[0] and not a[1] & b[1] and not a[2] & b[2] for i, a in enumerate(mine) for b in mine[:i]
-        )
-    return certain
+        ):
+            proven[u] = INDEPENDENT
+    return proven

@@ -1,8 +1,9 @@
 """From the remembered graph to what is believed of each destination and terminal.
 
 Set aside before the inference: edges of clean terminals, and gray destinations of so many visitors that they tell
-nothing (with a white list there are hardly any). See ``sketch.bipartite.guilt`` for the model, ``prior`` and ``black``
-for what goes into it.
+nothing (with a white list there are hardly any). The inference begins anew every day: begun with the belief of the day
+before it needs no fewer rounds, and suspicions would keep themselves alive (docs/proxygraph.md). See
+``sketch.bipartite.guilt`` for the model, ``prior`` and ``black`` for what goes into it.
 """
 
 from __future__ import annotations
@@ -18,23 +19,22 @@ from andon.detect.livenet.proxygraph.prior import PARTS, Prior, prior
 from andon.records.contract import Site
 from andon.sketch.bipartite import Graph, build
 from andon.sketch.bipartite.communities import communities
-from andon.sketch.bipartite.guilt import Belief, Evidence, Ledger, Rules, infer, unknown_leak
+from andon.sketch.bipartite.guilt import Belief, Evidence, Ledger, infer, unknown_leak
 
 COMMON_SHARE: Final = 0.1
 COMMON_LEAST: Final = 100
-# How surely a contact shows infection. Of the terminals of generated organisations that were once at a black destination
-# a third was infected, of those that came back nearly all.
+# How surely a contact shows infection. Of the terminals of generated organisations that were at a black destination
+# once a third was infected, of those that came back nearly all.
 ONCE, AGAIN, POLLED = 0.5, 0.9, 0.95
 BLACK_ONCE, BLACK_AGAIN = 0.3, 0.97
 _AGAIN_S: Final = 3600
-_POLLED_ODDS: Final = 2.0
+_POLLED_ODDS: Final = 1.2
 _LISTED: Final = 3.0  # log-odds that a doubted entry still gives
 _UNSEEN: Final = 0.5  # infected terminals without a black contact for each with one
 _LEAK: Final = (1e-4, 0.02)
 # Probabilities are sigmoid(SLOPE * log-odds + SHIFT), fitted on generated organisations, see docs/proxygraph.md.
 DESTINATION_SCALE: Final = (1.0, 0.0)
 TERMINAL_SCALE: Final = (1.0, 0.0)
-CERTAIN: Final = 0.75  # what is certain by rule is at least so probable
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def scaled(log_odds: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(-np.clip(scale[0] * log_odds + scale[1], -60, 60))))
 
 
-def judge(memory: Memory, site: Site, proof: str, end: int, rules: Rules | None = None) -> Judged:
+def judge(memory: Memory, site: Site, proof: str, end: int) -> Judged:
     """``end`` (s) of the last day."""
     black = look(memory, site, proof)
     people, places = len(memory.terminals), memory.destinations
@@ -130,19 +130,13 @@ def judge(memory: Memory, site: Site, proof: str, end: int, rules: Rules | None 
         leak=unknown_leak(share, leak, 1.0 + proven),
         shows=shows,
         first=edges["first"],
+        polls=beacon >= _POLLED_ODDS,
     )
-    belief, ledger = infer(
-        graph,
-        evidence,
-        rules,
-        communities(graph),
-        np.nan_to_num(places["bad"], nan=0.0) if memory.days > 1 else None,
-    )
+    belief, ledger = infer(graph, evidence, communities(graph))
     odds = np.logaddexp(belief.odds[:, 0], belief.odds[:, 1])
     infected = np.where(aside, 0.0, _rescaled(belief.infected))
-    infected[black.certain & ~aside] = np.maximum(infected[black.certain & ~aside], CERTAIN)
     return Judged(
-        memory=memory.with_belief(np.where(judged[:, None], belief.bad, np.nan)),
+        memory=memory,
         black=black,
         prior=held,
         graph=graph,

@@ -9,7 +9,7 @@ to black destinations last. What was forgotten for want of room is counted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
@@ -45,7 +45,6 @@ DESTINATION: Final = {
     "odd_port": Column("|b1", "or"),
     "beacon": Column("<f8", "most"),  # log-odds of its most telling edge; nan: none repeats
     "url": Column("<f8", "said"),  # log-odds; nan: not said
-    "bad": Column("<f8", "said", 2),  # belief of the day before, to begin with
 }
 DESTINATION_TEXTS: Final = ("name", "domain", "lists", "servers")
 _EDGE: Final = {
@@ -124,11 +123,6 @@ class Memory:
             ),
             **scalars,
         )
-
-    def with_belief(self, bad: np.ndarray) -> Memory:
-        """With what is believed of each destination, for the next day to begin with."""
-        of = self.destinations
-        return replace(self, destinations=Rows(of.keys, {**of.numbers, "bad": bad}, of.texts))
 
 
 def remember(
@@ -262,7 +256,6 @@ def _destinations(tables: Mapping[str, pa.Table | None]) -> Rows:
         "odd_port": odd_port,
         "beacon": _largest(tables.get("beacons"), keys),
         "url": _largest(tables.get("hosts"), keys),
-        "bad": np.full((len(keys), 2), np.nan),
     }
     texts = {
         "name": names,

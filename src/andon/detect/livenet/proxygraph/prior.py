@@ -54,9 +54,7 @@ class Prior:
     landing: np.ndarray
 
 
-def prior(
-    memory: Memory, visitors: np.ndarray, gray: np.ndarray, proven: int, now: int
-) -> Prior:
+def prior(memory: Memory, visitors: np.ndarray, gray: np.ndarray, proven: int, now: int) -> Prior:
     """``visitors`` of each destination; ``proven``: terminals with a black contact;
     ``now`` (s)."""
     of = memory.destinations
@@ -76,9 +74,7 @@ def prior(
     return Prior(parts, parts.sum(axis=1), np.full(n, base))
 
 
-def _features(
-    memory: Memory, visitors: np.ndarray, gray: np.ndarray, now: int
-) -> dict[str, np.ndarray]:
+def _features(memory: Memory, visitors: np.ndarray, gray: np.ndarray, now: int) -> dict[str, np.ndarray]:
     of = memory.destinations
     beacon = np.nan_to_num(of["beacon"], nan=0.0)
     contacts = np.maximum(of["count"], 1)

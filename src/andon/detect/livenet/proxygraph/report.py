@@ -1,4 +1,4 @@
-"""Findings: who is infected for certain, who is suspected, which gray destinations are, and which entries are doubted."""
+"""Findings: who is infected for certain, who and what is suspected, and which entries of the lists are doubted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from andon.detect.livenet.proxygraph.black import ANY, CROWDED, families
+from andon.detect.livenet.proxygraph.black import CROWDED, families
 from andon.detect.livenet.proxygraph.columns import SEPARATOR
 from andon.detect.livenet.proxygraph.judge import Judged
 from andon.detect.livenet.proxygraph.tables import Ranked, touched
@@ -89,15 +89,14 @@ class _Report:
         fresh = places["fresh"][held.destination[mine]] & ~np.isin(
             held.destination[mine], list(black.doubted)
         )
-        if self.how.proof == ANY:
-            why = "By the plain rule any contact to a black destination proves infection"
-        elif fresh.any():
-            why = "The contact is by a fresh entry, which proves infection"
-        else:
-            why = "Two of them are independent (other domain, server and list family), which proves infection"
+        doubtful = (
+            " It was there once only, and few of such terminals are infected: look before you act."
+            if self.judged.infected[u] < 0.5
+            else ""
+        )
         rule = (
-            f"{why} (livenet.proxygraph.proof = {self.how.proof}; by the plain rule {plain:,} terminals are "
-            f"infected, by this one {int(self.certain.sum()):,})."
+            f"By the rule this proves infection: {black.proof[u]} (livenet.proxygraph.proof = {self.how.proof}: "
+            f"{int(self.certain.sum()):,} terminals; by the plain rule, any contact, {plain:,}).{doubtful}"
         )
         kinds = sorted(
             set().union(*(families(places.texts["lists"][int(d)].as_py()) for d in held.destination[mine]))
@@ -131,10 +130,12 @@ class _Report:
                 "rank": number,
                 "probability": float(self.judged.infected[u]),
                 "proof": self.how.proof,
+                "why": black.proof[u],
                 "black": [self.destination(int(d)) for d in held.destination[mine[:_NAMED]]],
                 "families": kinds[:20],
                 "fresh": int(fresh.sum()),
             },
+            severity="" if self.judged.infected[u] >= 0.5 else "medium",
         )
 
     def suspected(self) -> Iterator[Finding]:
@@ -182,8 +183,8 @@ class _Report:
             "suspected-terminal",
             f"{neutral(name)} is suspected to be infected ({p:.0%})",
             f"{neutral(name)} {'' if self.touched[u] else 'never touched a black destination, but '}shares "
-            f"destinations with infected terminals or polls suspicious ones: {_list(said, len(edges))}. What they "
-            f"add makes up -ln(1 - p). {once}{more}",
+            f"destinations with infected terminals or polls suspicious ones: {_list(said, len(edges))}. What "
+            f"they add is of -ln(1 - p), doubtful ones together at most 1. {once}{more}",
             p,
             (_who(name), name),
             judged.edges["first"][edges],
@@ -300,11 +301,11 @@ class _Report:
             shown = neutral(name, "domain")
             share = -visitors / max(len(memory.terminals), 1)
             reason = (
-                f"{-visitors:,} terminals ({share:.0%}) went there and have no more other black contacts than the rest: "
-                "a content network or shared host on the list by mistake, or an outbreak that nothing else shows"
+                f"{-visitors:,} terminals ({share:.0%}) went there and have no more other black contacts than the "
+                "rest: a content network or shared host on the list by mistake, or an outbreak that nothing else shows"
                 if why == CROWDED
-                else f"{-visitors:,} terminals fetched it, nearly all of them in one go and with no other black contact: "
-                "an image in an e-mail or on a popular page, or a poisoning of the lists"
+                else f"{-visitors:,} terminals fetched it, nearly all of them in one go and with no other black "
+                "contact: an image in an e-mail or on a popular page, or a poisoning of the lists"
             )
             listed = neutral(
                 ", ".join(memory.destinations.texts["lists"][d].as_py().split(SEPARATOR)[:_NAMED]), "domain"
@@ -312,9 +313,9 @@ class _Report:
             yield self._finding(
                 "suspected-destination",
                 f"The black-list entry for {shown} is doubted",
-                f"{reason}. So the entry ({listed or 'black'}) proves nothing here; it is judged like a gray destination, "
-                f"with the list as evidence ({self.judged.probability[d]:.0%} bad). Look at one of its visitors, then take "
-                "the entry off the list or treat them as infected.",
+                f"{reason}. So the entry ({listed or 'black'}) proves nothing here; it is judged like a gray "
+                f"destination, with the list as evidence ({self.judged.probability[d]:.0%} bad). Look at one of its "
+                "visitors, then take the entry off the list or treat them as infected.",
                 0.5,
                 (_type(name), name),
                 held["first"][mine],

@@ -164,9 +164,14 @@ def suspects_table(judged: Judged, ranked: Ranked) -> pa.Table:
             "black": touched(judged)[u],
             "gray": [_against(judged, int(one)) for one in u],
             "clean": clean[u],
+            "why": [_why(judged, int(one)) for one in u],
         },
         SUSPECTS,
     )
+
+
+def _why(judged: Judged, u: int) -> str:
+    return judged.black.clean.get(u, judged.black.proof.get(u, ""))
 
 
 def touched(judged: Judged) -> np.ndarray:

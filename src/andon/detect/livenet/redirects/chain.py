@@ -78,7 +78,8 @@ class Chain:
 
 def back(columns: Columns, end: int) -> Chain:
     """The chain that led to a visit."""
-    rows, hops, total = [end], [], 1.0
+    hops: list[Hop] = []
+    rows, total = [end], 1.0
     current, outside = end, False
     first = int(columns.ts[end]) - LONGEST
     while len(hops) < HOPS:

@@ -65,7 +65,7 @@ def ends(
     hosts = part["host"].combine_chunks().dictionary_encode()
     ports = part["port"].to_numpy()
     colours = _colours(hosts, ports, lists)
-    z, rarity = _rarity(part, colours, scorer)
+    rarity = _rarity(part, colours, scorer)
     paths, mimes = part["path"].to_pylist(), part["mime"].to_pylist()
     answered = (part["status"].to_numpy() < 400) & ~part["refused"].to_numpy(zero_copy_only=False)
     tunnel = part["tunnel"].to_numpy(zero_copy_only=False)
@@ -110,12 +110,12 @@ def _colours(hosts: pa.DictionaryArray, ports: np.ndarray, lists: Lists) -> np.n
     return np.array(own, dtype=object)[back] if own else np.empty(0, dtype=object)
 
 
-def _rarity(part: pa.Table, colours: np.ndarray, scorer: UrlScorer | None) -> tuple[np.ndarray, np.ndarray]:
-    """(score, rarity) of each visit's URL; 0 of white ones."""
-    z, rarity = np.zeros(part.num_rows), np.zeros(part.num_rows)
+def _rarity(part: pa.Table, colours: np.ndarray, scorer: UrlScorer | None) -> np.ndarray:
+    """How rare each visit's URL is; 0 of white ones."""
+    rarity = np.zeros(part.num_rows)
     rows = np.flatnonzero(colours != WHITE)
     if scorer is None or not len(rows):
-        return z, rarity
+        return rarity
     host, path = part["host"].combine_chunks(), part["path"].combine_chunks()
     keys = pc.binary_join_element_wise(host, path, "").take(pa.array(rows)).dictionary_encode()
     codes = keys.indices.to_numpy()
@@ -124,8 +124,8 @@ def _rarity(part: pa.Table, colours: np.ndarray, scorer: UrlScorer | None) -> tu
     kinds = np.where(
         pc.less_equal(pc.binary_length(path), 1).to_numpy(zero_copy_only=False)[rows[first]], BARE, WITH_PATH
     )
-    z[rows], rarity[rows] = own[codes], scorer.rarity(own, kinds)[codes]
-    return z, rarity
+    rarity[rows] = scorer.rarity(own, kinds)[codes]
+    return rarity
 
 
 def _candidates(part: pa.Table, colours: np.ndarray, rarity: np.ndarray) -> np.ndarray:

@@ -12,15 +12,29 @@ _PROGRAM_TYPES: Final = re.compile(
     r"x-apple-diskimage|x-shockwave-flash|x-ms-shortcut)"
 )
 _PROGRAM_ENDINGS: Final = frozenset(
-    "exe dll scr pif com msi msix appx hta cpl jar apk ps1 bat cmd vbs vbe jse wsf wsh lnk reg dmg pkg swf xll msc cab".split()
-)
-_ARCHIVE_ENDINGS: Final = frozenset("zip rar 7z gz iso img vhd vhdx ace arj tar bz2 xz".split())
-_DOCUMENT_ENDINGS: Final = frozenset("pdf doc docm docx xls xlsm xlsb xlsx ppt pptm rtf one chm".split())
+    {
+        "exe", "dll", "scr", "pif", "com", "msi", "msix", "appx", "hta", "cpl", "jar", "apk", "ps1", "bat",
+        "cmd", "vbs", "vbe", "jse", "wsf", "wsh", "lnk", "reg", "dmg", "pkg", "swf", "xll", "msc", "cab",
+    }
+)  # fmt: skip
+_ARCHIVE_ENDINGS: Final = frozenset(
+    {
+        "zip", "rar", "7z", "gz", "iso", "img", "vhd", "vhdx", "ace", "arj", "tar", "bz2", "xz",
+    }
+)  # fmt: skip
+_DOCUMENT_ENDINGS: Final = frozenset(
+    {
+        "pdf", "doc", "docm", "docx", "xls", "xlsm", "xlsb", "xlsx", "ppt", "pptm", "rtf", "one", "chm",
+    }
+)  # fmt: skip
 _ENDING: Final = re.compile(r"\.([A-Za-z0-9]{1,5})$")
 _SHORTENERS: Final = frozenset(
-    "bit.ly t.co tinyurl.com goo.gl ow.ly is.gd v.gd buff.ly rebrand.ly cutt.ly t.ly lnkd.in amzn.to rb.gy shorturl.at "
-    "tiny.cc s.id x.gd adf.ly bl.ink trib.al urlz.fr qr.ae dlvr.it soo.gd".split()
-)
+    {
+        "bit.ly", "t.co", "tinyurl.com", "goo.gl", "ow.ly", "is.gd", "v.gd", "buff.ly", "rebrand.ly",
+        "cutt.ly", "t.ly", "lnkd.in", "amzn.to", "rb.gy", "shorturl.at", "tiny.cc", "s.id", "x.gd",
+        "adf.ly", "bl.ink", "trib.al", "urlz.fr", "qr.ae", "dlvr.it", "soo.gd",
+    }
+)  # fmt: skip
 _LURE: Final = re.compile(
     r"[?&](gclid|fbclid|utm_|clickid|click_id|affid|aff_|adid|campaign)|/(ads?|adclick|click|aff|banner|promo|track)[/.?]",
     re.I,
@@ -32,7 +46,7 @@ def kind_of(path: str, mime: str, answered: bool) -> str:
     """Of what was fetched. Types win over endings; "octet-stream" says nothing."""
     if mime and _PROGRAM_TYPES.match(mime):
         return PROGRAM
-    found = _ENDING.search(path.split("?")[0])
+    found = _ENDING.search(path.partition("?")[0])
     ending = found[1].lower() if found and answered else ""
     if mime.startswith("text/html"):
         return PAGE

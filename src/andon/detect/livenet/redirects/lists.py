@@ -66,7 +66,7 @@ class Lists:
 
     def url(self, host: str, path: str) -> str:
         """Name of the list on which this very URL is black; ""."""
-        for value in (host + path, host + path.split("?")[0]):
+        for value in (host + path, host + path.partition("?")[0]):
             for colour, name in self._at((URL, value), -1):
                 if colour == BLACK:
                     return name

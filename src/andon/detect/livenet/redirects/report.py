@@ -13,6 +13,7 @@ from andon.detect.livenet.redirects.ends import PRIOR, WEIGHTS
 from andon.detect.livenet.redirects.memory import Memory
 from andon.detect.livenet.redirects.rebuild import Told
 from andon.records.contract import Context
+from andon.records.domains import ADDRESS_4, ADDRESS_6, kinds_of_hosts
 from andon.records.finding import Check, Entity, Evidence, Finding
 from andon.records.neutral import neutral
 
@@ -81,7 +82,9 @@ def findings(
         if len(users) + before > 1:
             odds += WEIGHTS["several terminals"]
         probability = float(1 / (1 + np.exp(-min(odds, 30))))
-        if probability >= least:
+        # One way that is put together by time alone is a guess; that a listed host was met others say already.
+        shown = any(sign not in ("time", "pause") for one in group for sign in one.signs)
+        if probability >= least and (shown or len(users) > 1):
             made.append((probability, host, group, before))
     made.sort(key=lambda item: (-item[0], item[1]))
     more = f" {len(made) - most} more hosts with such chains are in the table." if len(made) > most else ""
@@ -119,8 +122,8 @@ def _finding(
             if best.outside
             else ""
         )
-        + f". It looks like {name} (probability {sure:.2f} against the other). That the end is malicious: prior {PRIOR:+.0f}, "
-        f"{reasons} in log-odds.{more}"
+        + f". It looks like {name} (probability {sure:.2f} against the other). That the end is malicious: "
+        f"prior {PRIOR:+.0f}, {reasons} in log-odds.{more}"
     )
     quoted = host.replace("'", "''")
     entries = sorted({one.entry for one in group})
@@ -154,17 +157,17 @@ def _finding(
         title=f"Redirect chain to {shown} ({name})",
         statement=statement,
         confidence=min(probability, 0.99),
-        calibration="weights of judgement for malice (docs/redirects.md); the class is a logistic model on planted chains",
+        calibration="weights of judgement for malice; class by a logistic model on planted chains (docs/redirects.md)",
         window=(ctx.start, ctx.end),
-        subject=("domain-name", host),
+        subject=(_type(host, "domain-name"), host),
         first_seen=min(one.times[0] for one in group),
         last_seen=max(one.times[-1] for one in group),
         count=len(group),
         entities=(
             Entity("url", best.final),
-            Entity("domain-name", host, len(group)),
+            Entity(_type(host, "domain-name"), host, len(group)),
             *(Entity("url", entry) for entry in entries[:20]),
-            *(Entity("user-account", user) for user in users[:50]),
+            *(Entity(_type(user, "user-account"), user) for user in users[:50]),
         ),
         evidence=tuple(evidence),
         attack=("T1189",) if name == DRIVE_BY else ("T1204.001", "T1566.002"),
@@ -203,3 +206,9 @@ def _awk(one: Told) -> str:
         "the rows in a Squid log (user in field 8, address in field 3; times there are ends): "
         f'awk \'$1 >= {first} && $1 <= {last} && ($8 == "{neutral(who)}" || $3 == "{neutral(who)}")\' access.log'
     )
+
+
+def _type(name: str, else_: str) -> str:
+    """STIX name of an entity that may be an address."""
+    kind = int(kinds_of_hosts(pa.array([name]))[0])
+    return {ADDRESS_4: "ipv4-addr", ADDRESS_6: "ipv6-addr"}.get(kind, else_)

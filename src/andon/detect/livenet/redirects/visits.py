@@ -34,7 +34,10 @@ _FIELDS: list[pa.Field[Any]] = [
 ]
 VISITS: Final = pa.schema(_FIELDS)
 LONGEST: Final = 1024  # bytes of a path, referer or location
-_DULL: Final = r"^(image/|font/|video/|audio/|text/css|text/javascript|application/(x-)?javascript|application/font|application/ocsp)"
+_DULL: Final = (
+    r"^(image/|font/|video/|audio/|text/css|text/javascript|application/(x-)?javascript|application/font|"
+    r"application/ocsp)"
+)
 _DULL_ENDING: Final = (
     r"(?i)\.(js|mjs|css|png|jpe?g|gif|svg|webp|ico|woff2?|ttf|eot|mp4|webm|mp3|m4s|ts|json|map|crl)(\?|$)"
 )

@@ -5,10 +5,10 @@ model's, and what the organisation's own hosts show, nearly all of which are har
 bad without speaking for the others, ``TOLERATED``). Where the names of a whole company look odd to the model, the
 second makes oddness worthless. A host with n URLs had n chances, so p is taken n times (Bonferroni).
 
-Then evidence: the logarithm of the Bayes factor that a p-value can give at most, -e p ln p (Sellke, Bayarri, Berger, The
-American Statistician 2001), times the share of phishing URLs that reach the score. It is shrunk (``SHRINK``) and bounded
-(``MOST``), since names and paths alone never convict: with a prior of one in ten thousand the bound leaves a probability
-below 1 %. A harmless-looking name says nothing for a host (0).
+Then evidence: the logarithm of the Bayes factor that a p-value can give at most, -e p ln p (Sellke, Bayarri,
+Berger, The American Statistician 2001), times the share of phishing URLs that reach the score. It is shrunk
+(``SHRINK``) and bounded (``MOST``), since names and paths alone never convict: with a prior of one in ten thousand
+the bound leaves a probability below 1 %. A harmless-looking name says nothing for a host (0).
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from andon.records.contract import Context, Locator
+from andon.records.domains import ADDRESS_4, ADDRESS_6, kinds_of_hosts
 from andon.records.finding import Check, Entity, Evidence, Finding, timestamp
 from andon.records.neutral import neutral
 from andon.sketch.urlscore import Reason
@@ -52,8 +53,8 @@ def finding(
         1 + np.exp(-(np.log(BASE_RATE / (1 - BASE_RATE)) + min(one.evidence, 9.0) + (0.7 if new else 0)))
     )
     statement = (
-        f"{shown} looks like the URL of a phishing site ({kind}): {one.false_share:.1g} of harmless URLs score as high, "
-        f"so a day with as many different URLs as this one has about {one.expected:.2g} by chance. "
+        f"{shown} looks like the URL of a phishing site ({kind}): {one.false_share:.1g} of harmless ones score as high, "
+        f"so a day with as many URLs as this one has about {one.expected:.2g} by chance. "
         f"{one.visitors} terminal{'s' * (one.visitors != 1)} asked for it {one.contacts} times"
         + (f", {one.refused} of them refused by the proxy" if one.refused else "")
         + (
@@ -83,8 +84,8 @@ def finding(
         count=one.contacts,
         entities=(
             Entity("url", one.url, one.contacts),
-            Entity("domain-name", one.host, one.contacts),
-            *(Entity("user-account", who) for who in one.terminals),
+            Entity(_type(one.host, "domain-name"), one.host, one.contacts),
+            *(Entity(_type(who, "user-account"), who) for who in one.terminals),
         ),
         evidence=(
             Evidence(
@@ -158,3 +159,9 @@ def known(destinations: pa.Table | None) -> dict[str, dict[str, Any]]:
         }
         for name, colour, servers, seen, aged, visitors in columns
     }
+
+
+def _type(name: str, else_: str) -> str:
+    """STIX name of an entity that may be an address."""
+    kind = int(kinds_of_hosts(pa.array([name]))[0])
+    return {ADDRESS_4: "ipv4-addr", ADDRESS_6: "ipv6-addr"}.get(kind, else_)

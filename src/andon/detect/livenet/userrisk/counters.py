@@ -87,7 +87,7 @@ class Habit:
 class Day:
     """``values`` (terminals, counters), of which "met" is left 0; ``bad``: pairs of (row of a terminal, key of the
     pair) that touched a black-listed or certainly malicious destination; ``clean``: scanners, gateways and the like by
-    ``livenet.proxygraph``; ``infected``: certainly; ``hours``: terminals active in each."""
+    ``livenet.proxygraph``; ``infected``: certainly or more probably than not; ``hours``: terminals active in each."""
 
     names: list[str]
     values: np.ndarray
@@ -186,7 +186,8 @@ def day(
     if suspects is not None and suspects.num_rows:
         at = _rows(suspects, "terminal", terminals)
         clean[at[(at >= 0) & suspects.column("clean").to_numpy()]] = True
-        infected[at[(at >= 0) & suspects.column("certain").to_numpy()]] = True
+        probable = suspects.column("certain").to_numpy() | (suspects.column("probability").to_numpy() >= _PROBABLE)
+        infected[at[(at >= 0) & probable]] = True
     return Day(names.to_pylist(), values, bad, clean, infected, active.sum(axis=0).astype(np.float64))
 
 

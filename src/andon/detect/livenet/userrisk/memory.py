@@ -97,7 +97,7 @@ class Snapshots:
 @dataclass(frozen=True)
 class Memory:
     """Columns by terminal: ``sums`` (terminals, counters, half-lives), days of the first and the last sight and of the
-    last certain infection, ``clean``. ``pairs``: keys (ascending) and days of known malicious contacts. Days are since
+    last infection, ``clean``. ``pairs``: keys (ascending) and days of known malicious contacts. Days are since
     1970."""
 
     names: list[str] = field(default_factory=list)

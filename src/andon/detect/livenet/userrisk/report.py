@@ -28,7 +28,7 @@ RISK: Final = pa.schema([
     pa.field("low", pa.float64(), nullable=False),  # of the rate, 80 % interval
     pa.field("high", pa.float64(), nullable=False),
     pa.field("model", pa.string(), nullable=False),  # where the probability comes from: one of MODELS
-    pa.field("infected", pa.bool_(), nullable=False),  # certainly, within the last 30 days
+    pa.field("infected", pa.bool_(), nullable=False),  # certainly or probably, within the last 30 days
     pa.field("reasons", pa.list_(pa.string()), nullable=False),  # of the first rows; texts
 ])  # fmt: skip
 QUALITY: Final = pa.schema([
@@ -159,17 +159,17 @@ def findings(
     limits: Limits,
     ctx: Context[Any],
 ) -> tuple[Finding, ...]:
-    """The terminals most at risk, at the end of a week; not those that are certainly infected, whose findings are
-    another engine's."""
+    """The terminals most at risk, at the end of a week; not those that are infected or suspected, whose findings are
+    another engine's. Nothing is told before one week's forecast was held against what came."""
     p = of.p[who.rows, kept.USED]
-    if not len(p):
+    if not len(p) or not len(memory.quality):
         return ()
     mean = float(p.mean())
     worth = np.flatnonzero((p >= limits.lift * mean) & (p >= limits.least))
     ill = int(who.infected[worth].sum())
     worth = worth[~who.infected[worth]]
     said, left = worth[: limits.findings], max(len(worth) - limits.findings, 0)
-    aside = f" {ill} terminals with as high a chance are certainly infected already." if ill else ""
+    aside = f" {ill} terminals with as high a chance are infected or suspected already." if ill else ""
     aside += f" {left} more are above the bar (raise livenet.userrisk.findings)." if left else ""
     held, rate = _held(memory, of.used), memory.rates()
     today = dict(zip(day.names, range(len(day.names)), strict=True))
