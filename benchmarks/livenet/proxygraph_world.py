@@ -174,6 +174,7 @@ def organisation(
     last = np.maximum.reduceat(last[order], begin_at)
     count = np.add.reduceat(count[order], begin_at)
     beacon = np.fmax.reduceat(beacon[order], begin_at)
+    last = np.where(count == 1, first, last)
     who, what = unique // made, unique % made
     kind = np.concatenate(kinds)
     kind[np.concatenate(landing_of)] = COMPROMISED
@@ -184,7 +185,7 @@ def organisation(
     named = (kind == TELEMETRY) & ((rng.random(made) > gray_telemetry) | (visitors > terminals * 0.05))
     colour[named] = WHITE
     colour[malicious[rng.random(len(malicious)) < listed]] = BLACK
-    return World(who, what, count, first, np.minimum(last, span), beacon, colour, kind, department, campaign)
+    return World(who, what, count, first, np.minimum(last, span - 1), beacon, colour, kind, department, campaign)
 
 
 def synth_a(folder: Path) -> World:
@@ -231,9 +232,13 @@ def tables_of(world: World, day: int | None = None, begin: int = 1_767_225_600) 
     rows = np.arange(len(first))
     if day is not None:
         low, high = day * 86_400, (day + 1) * 86_400
-        rows = np.flatnonzero((first < high) & (last >= low))
-        inside = (np.minimum(last, high - 1) - np.maximum(first, low)) / np.maximum(last - first, 1)
-        count = np.maximum((count * np.clip(inside, 0, 1)).astype(np.int64), 1)
+        # One contact at either end, the others evenly between: over all days they add up to what there was.
+        length = np.maximum(last - first, 1)
+        low_share, high_share = (np.clip((at - first) / length, 0, 1) for at in (low, high))
+        middle = np.maximum(count - 2, 0)
+        count = (middle * high_share).astype(np.int64) - (middle * low_share).astype(np.int64)
+        count = count + ((first >= low) & (first < high)) + ((world.count > 1) & (last >= low) & (last < high))
+        rows = np.flatnonzero(count > 0)
         first, last = np.maximum(first, low), np.minimum(last, high - 1)
     who, what = world.terminal[rows], world.destination[rows]
     first, last, count, beacon = (values[rows] for values in (first, last, count, world.beacon))

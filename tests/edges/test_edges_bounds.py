@@ -46,6 +46,16 @@ def test_names_longer_than_dns_allows_are_no_destination() -> None:
     assert (coverage["nowhere"], coverage["unnamed"], coverage["edges"]) == (1, 1, 1)
 
 
+def test_names_of_users_and_devices_are_cut_where_they_are_too_long() -> None:
+    rows = [
+        {"terminal": "t" * 9000, "user": "\U0001f600" * 100, "address": "a" * 255},
+        {"terminal": "u" * 255},
+    ]
+    made = {row["terminal"]: row for row in rows_of(conclude([contacts(*rows)]).tables["terminals"])}
+    assert set(made) == {"t" * 60, "u" * 255}
+    assert made["t" * 60]["users"] == ["\U0001f600" * 60] and made["t" * 60]["addresses"] == ["a" * 255]
+
+
 def test_sizes_that_no_contact_has_do_not_overflow() -> None:
     outcome = conclude([contacts(*({"bytes_in": 2**63 - 1, "bytes_out": 2**63 - 1} for _ in range(50)))])
     edge = rows_of(outcome.tables["edges"])[0]

@@ -32,7 +32,6 @@ def test_rows_are_the_same_however_they_came(items: list[int], limit: int, cut: 
             rows.add(
                 key, {"owner": key // 3, "flows": np.ones(len(part), np.int64), "peer": key.astype(np.int64)}
             )
-            rows.columns()
         return rows
 
     at = len(items) * cut // 3
@@ -52,7 +51,7 @@ def test_places_know_their_prefixes_and_peers() -> None:
     assert within.tolist() == [True, False, True, False, False, False, False, True]
     assert peers_name(int(peer[0])) == "10.1.2.0/24" and "IPv6" in peers_name(int(peer[2]))
     within, _ = Inside(("192.0.2.0/24", "192.0.0.0/16", "2001:db8::/32")).find(
-        pa.array(texts + ["192.0.3.9"])
+        pa.array([*texts, "192.0.3.9"])
     )
     assert within.tolist() == [False, False, False, True, False, False, False, False, True]
 

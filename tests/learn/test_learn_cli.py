@@ -42,7 +42,7 @@ def test_scores_of_lines_csv_and_parquet_are_the_same(tmp_path):
     assert answers[0] == answers[1] == answers[2]
     rows = [json.loads(line) for line in answers[0].splitlines()]
     assert [row["url"] for row in rows] == URLS
-    assert rows[0]["score"] < 0.2 < 0.9 < rows[1]["score"] and rows[0]["log_odds"] < rows[1]["log_odds"]
+    assert rows[0]["score"] < 0.2 and rows[1]["score"] > 0.9 and rows[0]["log_odds"] < rows[1]["log_odds"]
     text = _run("learn", "score", "url", str(lines), "--format", "csv")
     read = list(csv.DictReader(text.splitlines()))
     assert [float(row["score"]) for row in read] == [row["score"] for row in rows]
@@ -74,7 +74,7 @@ def test_a_model_is_trained_shown_and_used(tmp_path):
         json.loads(line)["score"]
         for line in _run("learn", "score", "url", str(lines), "--model", str(model)).splitlines()
     ]
-    assert scores[0] > 0.9 > 0.1 > scores[1]
+    assert scores[0] > 0.9 and scores[1] < 0.1
 
 
 @pytest.mark.real_data

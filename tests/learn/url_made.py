@@ -8,8 +8,21 @@ import pyarrow as pa
 
 from andon.learn.url.data import Urls, make
 
-_GOOD = "garden museum cycling river school library cooking weather history music travel market".split()
-_BAD = "secure-login verify-account wallet-connect bank-update confirm-billing".split()
+_GOOD = (
+    "garden",
+    "museum",
+    "cycling",
+    "river",
+    "school",
+    "library",
+    "cooking",
+    "weather",
+    "history",
+    "music",
+    "travel",
+    "market",
+)
+_BAD = ("secure-login", "verify-account", "wallet-connect", "bank-update", "confirm-billing")
 
 
 def labelled(many: int = 900, seed: int = 5) -> dict[str, pa.Array]:

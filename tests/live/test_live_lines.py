@@ -116,7 +116,9 @@ def test_whenever_the_reader_dies_every_line_comes_once(
         held += "".join(make(number + k) for k in range(rng.randrange(1, 30)))
         number += 30
         # The last line may be cut anywhere.
-        path.write_text(held[: len(held) - rng.randrange(60)] if rng.random() < 0.5 and len(held) > 3000 else held)
+        path.write_text(
+            held[: len(held) - rng.randrange(60)] if rng.random() < 0.5 and len(held) > 3000 else held
+        )
         for _ in range(rng.randrange(3)):
             committed = rng.random() < 0.7
             reader.poll(committed)
@@ -160,7 +162,12 @@ def test_a_log_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_which_log_it_is_the_first_lines_say(tmp_path: Path) -> None:
-    said = {"eventid": "cowrie.session.connect", "timestamp": "2026-01-01T00:00:00Z", "session": "1", "src_ip": "192.0.2.1"}
+    said = {
+        "eventid": "cowrie.session.connect",
+        "timestamp": "2026-01-01T00:00:00Z",
+        "session": "1",
+        "src_ip": "192.0.2.1",
+    }
     (tmp_path / "cowrie.json").write_text(json.dumps(said) + "\n")
     (tmp_path / "eve.json").write_text(eve(0))
     honeypot, sensor = AnyLog("a", tmp_path / "cowrie.json"), AnyLog("b", tmp_path / "eve.json")
@@ -255,5 +262,3 @@ def test_no_folder_is_an_error_that_says_so(tmp_path: Path) -> None:
     source = AnyLog("proxy", tmp_path / "no" / "access.log")
     with pytest.raises(SourceError, match=r"source proxy: .* is not a folder"):
         source.open(None)
-
-

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "netflow"))
-from exports import T, flowset, ipfix, record5, rows, template, v5  # noqa: E402
+from exports import T, flowset, ipfix, record5, rows, template, v5
 
-from andon.observe.live.netflow import NetFlowSource  # noqa: E402
-from andon.observe.live.source import SourceError  # noqa: E402
-from andon.records.kinds import FLOW, kind_of  # noqa: E402
+from andon.observe.live.netflow import NetFlowSource
+from andon.observe.live.source import SourceError
+from andon.records.kinds import FLOW, kind_of
 
 NS = 1_000_000_000
 FOUR = [(8, 4), (12, 4), (2, 4)]

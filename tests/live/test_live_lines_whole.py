@@ -30,8 +30,13 @@ def write_log(folder: Path, lines: int = 6000, files: int = 4) -> list[Path]:
         if number % 20 == 0:
             user, host = 3, 999  # one that calls home
         elapsed = rng.choice((20, 300, 4000, 100_000))
-        made.append((end, f"{end:.3f} {elapsed:6} 10.0.{user // 20}.{user} TCP_TUNNEL/200 {rng.randrange(200, 9000)} CONNECT "
-                          f"h{host}.example:443 user{user} HIER_DIRECT/192.0.2.{host % 250} -\n"))  # fmt: skip
+        made.append(
+            (
+                end,
+                f"{end:.3f} {elapsed:6} 10.0.{user // 20}.{user} TCP_TUNNEL/200 {rng.randrange(200, 9000)} CONNECT "
+                f"h{host}.example:443 user{user} HIER_DIRECT/192.0.2.{host % 250} -\n",
+            )
+        )
     text = [line for _, line in sorted(made)]
     folder.mkdir()
     paths = []
@@ -87,16 +92,31 @@ def test_a_killed_runner_knows_of_a_log_what_a_batch_run_does(tmp_path: Path) ->
         kills += killed_writing(config, tmp_path / "store", rng.randrange(1, 3))
     finish(config)
     told = subprocess.run(
-        [*COMMAND, "analyze", *map(str, paths), "--engine", "livenet.beacon", "--out", str(tmp_path / "batch"),
-         "--format", "json"],
-        check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    ).stdout.decode()  # fmt: skip
+        [
+            *COMMAND,
+            "analyze",
+            *map(str, paths),
+            "--engine",
+            "livenet.beacon",
+            "--out",
+            str(tmp_path / "batch"),
+            "--format",
+            "json",
+        ],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ).stdout.decode()
     live, batch = tables_of(tmp_path / "store"), tables_of(tmp_path / "batch")
     assert kills and batch["edges"].total() > 3000 and len(batch["terminals"]) == 40 * DAYS
     assert live["edges"] == batch["edges"] and live["terminals"] == batch["terminals"]
     # This one has no time: live there are the three days, and nothing of the fourth, which is not over.
     assert live["destinations"].total() == 61 * DAYS and not live["destinations"] - batch["destinations"]
-    over = {one["id"]: one for one in map(json.loads, told.splitlines()) if one["window"]["end"] <= "2026-01-04T00:00:00Z"}
+    over = {
+        one["id"]: one
+        for one in map(json.loads, told.splitlines())
+        if one["window"]["end"] <= "2026-01-04T00:00:00Z"
+    }
     found = findings(tmp_path / "store")
     assert over and found.keys() == over.keys()
     assert all(found[name]["statement"] == over[name]["statement"] for name in over)

@@ -19,8 +19,14 @@ TIME = "2026-01-01T00:00:00.250000+0100"
 AT = 1_767_222_000_250_000_000
 
 
-def event(kind: str, src: str = "10.0.0.5", src_port: int = 50_000, dest: str = "198.51.100.7", dest_port: int = 443,
-          **more: Any) -> str:  # fmt: skip
+def event(
+    kind: str,
+    src: str = "10.0.0.5",
+    src_port: int = 50_000,
+    dest: str = "198.51.100.7",
+    dest_port: int = 443,
+    **more: Any,
+) -> str:
     ends = {"src_ip": src, "src_port": src_port, "dest_ip": dest, "dest_port": dest_port}
     return (
         json.dumps({"timestamp": TIME, "flow_id": 1, "event_type": kind, **ends, "proto": "TCP", **more})
@@ -46,8 +52,10 @@ def answer(
     if version == 1:
         said |= {"rrname": name, "rrtype": kind, "rdata": address}
     else:
-        said["answers"] = [{"rrname": name, "rrtype": "CNAME", "rdata": "alias.example"},
-                           {"rrname": "alias.example", "rrtype": kind, "rdata": address}]  # fmt: skip
+        said["answers"] = [
+            {"rrname": name, "rrtype": "CNAME", "rdata": "alias.example"},
+            {"rrname": "alias.example", "rrtype": kind, "rdata": address},
+        ]
         said |= (
             {"queries": [{"rrname": name, "rrtype": kind}]}
             if version == 3
@@ -59,15 +67,29 @@ def answer(
 
 
 def test_http_events_say_who_asked_for_what() -> None:
-    said = {"hostname": "A.example", "url": "/x", "http_user_agent": "U", "http_content_type": "text/html", "status": 302,
-            "http_refer": "http://r.example/", "http_method": "GET", "redirect": "http://c.example/", "length": 9}  # fmt: skip
+    said = {
+        "hostname": "A.example",
+        "url": "/x",
+        "http_user_agent": "U",
+        "http_content_type": "text/html",
+        "status": 302,
+        "http_refer": "http://r.example/",
+        "http_method": "GET",
+        "redirect": "http://c.example/",
+        "length": 9,
+    }
     proxied = {
         "hostname": "proxy",
         "url": "http:\\/\\/b.example:81\\/y".replace("\\", ""),
         "http_method": "GET",
     }
-    rows = read(eve, event("http", dest_port=8080, http=said) + event("http", http=proxied)
-                + event("http", http={"url": "c.example:443", "http_method": "CONNECT"}) + event("http", http={}))  # fmt: skip
+    rows = read(
+        eve,
+        event("http", dest_port=8080, http=said)
+        + event("http", http=proxied)
+        + event("http", http={"url": "c.example:443", "http_method": "CONNECT"})
+        + event("http", http={}),
+    )
     first = rows[0]
     assert first["ts"] == AT and first["terminal"] == "10.0.0.5" and first["server"] == "198.51.100.7"
     assert (first["host"], first["port"], first["path"], first["location"]) == (
@@ -83,21 +105,26 @@ def test_http_events_say_who_asked_for_what() -> None:
         "http://r.example/",
     )
     assert [(row["host"], row["port"], row["via"], row["server"]) for row in rows[1:]] == [
-        ("b.example", 81, "http", ""), ("c.example", 443, "tunnel", ""), ("198.51.100.7", 443, "http", "198.51.100.7"),
-    ]  # fmt: skip
+        ("b.example", 81, "http", ""),
+        ("c.example", 443, "tunnel", ""),
+        ("198.51.100.7", 443, "http", "198.51.100.7"),
+    ]
 
 
 def test_handshakes_name_the_host_or_leave_the_address() -> None:
     skipped = Skipped()
     text = (
-        event("tls", tls={"sni": "A.example.", "version": "TLS 1.3"}) + event("tls", dest_port=8443, tls={})
-        + event("quic", quic={"sni": "q.example"}) + event("quic", quic={"version": "1"})
-    )  # fmt: skip
+        event("tls", tls={"sni": "A.example.", "version": "TLS 1.3"})
+        + event("tls", dest_port=8443, tls={})
+        + event("quic", quic={"sni": "q.example"})
+        + event("quic", quic={"version": "1"})
+    )
     rows = read(eve, text, None, skipped)
     assert [(row["host"], row["scheme"], row["source"]) for row in rows] == [
-        ("a.example", "https", "suricata-tls"), ("198.51.100.7", "", "suricata-tls"),
+        ("a.example", "https", "suricata-tls"),
+        ("198.51.100.7", "", "suricata-tls"),
         ("q.example", "https", "suricata-quic"),
-    ]  # fmt: skip
+    ]
     assert skipped.passed == {"quic events of Suricata without a name": 1} and not skipped.lines
 
 
@@ -112,8 +139,9 @@ def test_questions_count_and_answers_do_not_count_again(version: int) -> None:
     text += question(version, "9.2.0.192.in-addr.arpa", "PTR") + question(version, "host")
     rows = read(eve, text, None, skipped)
     assert [(row["host"], row["method"], row["via"], row["status"]) for row in rows] == [
-        ("a.example", "A", "dns", -1), ("b.example", "AAAA", "dns", -1),
-    ]  # fmt: skip
+        ("a.example", "A", "dns", -1),
+        ("b.example", "AAAA", "dns", -1),
+    ]
     assert skipped.passed[eve.ANSWERS] == 1 and sum(skipped.passed.values()) == 3
 
 
@@ -125,13 +153,21 @@ def test_answers_alone_are_contacts_with_the_address(version: int, turned: bool)
     )
     rows = read(eve, text)
     assert [(row["host"], row["server"], row["status"], row["terminal"]) for row in rows] == [
-        ("a.example", "203.0.113.9", 0, "10.0.0.5"), ("no.example", "", 3, "10.0.0.5"),
-    ]  # fmt: skip
+        ("a.example", "203.0.113.9", 0, "10.0.0.5"),
+        ("no.example", "", 3, "10.0.0.5"),
+    ]
 
 
 def test_flows_have_two_sides_and_netflow_events_one() -> None:
-    flow = {"pkts_toserver": 3, "pkts_toclient": 0, "bytes_toserver": 180, "bytes_toclient": 0, "state": "new",
-            "start": "2026-01-01T00:00:00.000000+0000", "end": "2026-01-01T00:00:02.500000+0000"}  # fmt: skip
+    flow = {
+        "pkts_toserver": 3,
+        "pkts_toclient": 0,
+        "bytes_toserver": 180,
+        "bytes_toclient": 0,
+        "state": "new",
+        "start": "2026-01-01T00:00:00.000000+0000",
+        "end": "2026-01-01T00:00:02.500000+0000",
+    }
     half = {"pkts": 3, "bytes": 180, "start": flow["start"], "end": flow["end"]}
     netflow = event("netflow", netflow=half, tcp={"tcp_flags": "1b"}, app_proto="tls")
     (row,) = read(eve, event("flow", flow=flow, app_proto="failed"))
@@ -179,15 +215,19 @@ def test_other_events_are_no_damage_and_other_lines_are() -> None:
         + event("never_heard_of")
         + event("tls", tls={"sni": "a.example"})
     )
-    text += '{"timestamp":"2026"}\n{"event_type":"tls","src_ip":"1.1.1.1","dest_ip":"2.2.2.2"}\nnonsense\n{"event_type":"t\n'
+    text += '{"timestamp":"2026"}\n{"event_type":"tls","src_ip":"1.1.1.1","dest_ip":"2.2.2.2"}\n'
+    text += 'nonsense\n{"event_type":"t\n'
     rows = read(eve, text, None, skipped)
     assert [row["host"] for row in rows] == ["a.example"]
     assert (
         sum(skipped.passed.values()) == 4 and skipped.passed["alert events of Suricata: not of use here"] == 2
     )
     assert skipped.reasons == {
-        "no event_type": 1, "tls event without a time or an address": 1, "not a JSON object": 1, "line cut short": 1,
-    }  # fmt: skip
+        "no event_type": 1,
+        "tls event without a time or an address": 1,
+        "not a JSON object": 1,
+        "line cut short": 1,
+    }
 
 
 def test_recognition() -> None:
@@ -200,9 +240,11 @@ def test_recognition() -> None:
 def test_hostile_bytes_are_counted_and_never_fatal(seed: int) -> None:
     rng = random.Random(seed)
     good = (
-        question(3, "a.example") + answer(2, "b.example", "1.2.3.4") + event("flow", flow={"start": TIME})
+        question(3, "a.example")
+        + answer(2, "b.example", "1.2.3.4")
+        + event("flow", flow={"start": TIME})
         + event("http", http={"hostname": "a", "url": "http://b/c"})
-    ).encode() * 4  # fmt: skip
+    ).encode() * 4
     for _ in range(60):
         data = bytearray(good)
         for _ in range(rng.randrange(1, 15)):

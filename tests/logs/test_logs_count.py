@@ -42,6 +42,7 @@ def test_broken_lines_are_shown(tmp_path: Path) -> None:
     assert done.exit_code == 0 and "line 19" in done.stdout and "\x1b[2J" not in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_synth_a_in_numbers(andon_data: Path) -> None:
     import pyarrow.compute as pc

@@ -61,7 +61,7 @@ def mutated(data: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.lists(MUTATION, max_size=8))
 def test_every_line_is_counted_once_whatever_the_bytes(
     name: str, changes: list[tuple[int, int, bytes]]
@@ -76,7 +76,7 @@ def test_every_line_is_counted_once_whatever_the_bytes(
     assert reader.line == count + 1
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(st.binary(max_size=300))
 def test_recognising_never_raises(head: bytes) -> None:
     from andon.observe.logs import elff

@@ -96,6 +96,16 @@ def test_nfdump() -> None:
     assert skipped.lines == 2 and accounted(2, skipped, reader) == 5
 
 
+def test_flows_are_between_addresses() -> None:
+    line = NFDUMP.splitlines()[1]
+    more = b"".join(
+        line.replace(b"198.51.100.7", other) + b"\n" for other in (b"host", b"1.2.3", b"", b"::1%eth0")
+    )
+    rows, skipped, _ = read(NFDUMP.splitlines()[0] + b"\n" + line + b"\n" + more, example("nfdump"))
+    assert [row["dst"] for row in rows] == ["198.51.100.7", "::1%eth0"]
+    assert skipped.reasons == {"not an address": 3}
+
+
 def test_columns_by_number_constants_and_maps() -> None:
     given = parse(
         {

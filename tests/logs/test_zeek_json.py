@@ -39,13 +39,23 @@ def as_json(text: str, spelled: str = "id.", iso: bool = False) -> str:
 
 
 TEXT = heading("http", HTTP) + "".join(
-    http(host=host, uri=uri, method=method, user_agent='a "quoted" agent', status_code=status, resp_mime_types="a/b,c/d",
-         referrer="http://r.example/é", response_body_len=5, request_body_len=6)
+    http(
+        host=host,
+        uri=uri,
+        method=method,
+        user_agent='a "quoted" agent',
+        status_code=status,
+        resp_mime_types="a/b,c/d",
+        referrer="http://r.example/é",
+        response_body_len=5,
+        request_body_len=6,
+    )
     for host, uri, method, status in (
-        ("a.example", "/x", "GET", 200), ("p.example", "http://b.example:81/y", "POST", 404),
+        ("a.example", "/x", "GET", 200),
+        ("p.example", "http://b.example:81/y", "POST", 404),
         ("p.example", "c.example:443", "CONNECT", 200),
     )
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("spelled", ["id.", "id_", "object"])
@@ -94,11 +104,17 @@ def _text(path: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "records", "aside"),
     [
-        ("rita_valid_http", 27_204, 0), ("rita_proxy_http", 407, 0), ("rita_mh_day1_http", 9873, 0),
-        ("rita_mh_day1_conn", 31_367, 0), ("rita_proxy_conn", 463, 0), ("rita_mh_day1_ssl", 43, 0),
-        ("slips_test9_http", 516, 0), ("slips_test9_ssl", 205, 0), ("slips_test9_conn", 576, 0),
+        ("rita_valid_http", 27_204, 0),
+        ("rita_proxy_http", 407, 0),
+        ("rita_mh_day1_http", 9873, 0),
+        ("rita_mh_day1_conn", 31_367, 0),
+        ("rita_proxy_conn", 463, 0),
+        ("rita_mh_day1_ssl", 43, 0),
+        ("slips_test9_http", 516, 0),
+        ("slips_test9_ssl", 205, 0),
+        ("slips_test9_conn", 576, 0),
     ],
-)  # fmt: skip
+)
 def test_every_line_of_real_logs_is_a_record(andon_data: Path, name: str, records: int, aside: int) -> None:
     skipped = Skipped()
     rows = read(zeek, _text(andon_data / "livenet" / "zeek" / f"{name}.log.gz"), 1 << 20, skipped)
@@ -116,7 +132,8 @@ def test_contacts_of_the_c2_are_those_that_awk_counts(andon_data: Path, tmp_path
     """RITA's set of an explicit proxy: the host is in the URL of CONNECT."""
     text = _text(andon_data / "livenet" / "zeek" / "rita_proxy_http.log.gz")
     (tmp_path / "http.log").write_text(text)
-    program = '!/^#/ { split($10, a, ":"); n[$3 " " ($8 == "CONNECT" ? a[1] : $9)]++ } END { for (k in n) print k, n[k] }'
+    program = '!/^#/ { split($10, a, ":"); n[$3 " " ($8 == "CONNECT" ? a[1] : $9)]++ } '
+    program += "END { for (k in n) print k, n[k] }"
     out = subprocess.run(
         ["awk", "-F\t", program, tmp_path / "http.log"], capture_output=True, check=True
     ).stdout
@@ -132,9 +149,15 @@ def test_bytes_by_host_are_those_that_jq_sums(andon_data: Path, tmp_path: Path) 
     path = andon_data / "livenet" / "zeek" / "slips_test9_http.log.gz"
     (tmp_path / "http.json").write_bytes(gzip.decompress(path.read_bytes()))
     out = subprocess.run(
-        ["jq", "-r", '[(.host // .["id.resp_h"] | ascii_downcase), .response_body_len] | @tsv', tmp_path / "http.json"],
-        capture_output=True, check=True,
-    ).stdout.decode()  # fmt: skip
+        [
+            "jq",
+            "-r",
+            '[(.host // .["id.resp_h"] | ascii_downcase), .response_body_len] | @tsv',
+            tmp_path / "http.json",
+        ],
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
     expected: Counter[str] = Counter()
     for row in out.splitlines():
         host, size = row.split("\t")

@@ -10,10 +10,39 @@ from zeek_files import HTTP, heading, http, line, read
 from andon.observe.jsonlines import Skipped
 from andon.observe.logs import Options, format_of, zeek
 
-CONN = ("ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "proto", "service", "duration", "orig_bytes",
-        "resp_bytes", "conn_state", "local_orig", "history", "orig_pkts", "resp_pkts")  # fmt: skip
-DNS = ("ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "trans_id", "rtt", "query", "qtype",
-       "qtype_name", "rcode", "answers")  # fmt: skip
+CONN = (
+    "ts",
+    "uid",
+    "id.orig_h",
+    "id.orig_p",
+    "id.resp_h",
+    "id.resp_p",
+    "proto",
+    "service",
+    "duration",
+    "orig_bytes",
+    "resp_bytes",
+    "conn_state",
+    "local_orig",
+    "history",
+    "orig_pkts",
+    "resp_pkts",
+)
+DNS = (
+    "ts",
+    "uid",
+    "id.orig_h",
+    "id.orig_p",
+    "id.resp_h",
+    "id.resp_p",
+    "trans_id",
+    "rtt",
+    "query",
+    "qtype",
+    "qtype_name",
+    "rcode",
+    "answers",
+)
 SSL = (
     "ts",
     "uid",
@@ -29,10 +58,21 @@ ENDS = {"id_orig_h": "10.0.0.5", "id_orig_p": 50_000, "id_resp_h": "198.51.100.7
 
 
 def test_a_request_becomes_a_contact_with_all_that_the_line_says() -> None:
-    (row,) = read(zeek, heading("http", HTTP) + http(
-        host="WWW.Example.", uri="/a?b=1", referrer="http://r.example/", user_agent="x y", request_body_len=7,
-        response_body_len=90, status_code=302, resp_mime_types="text/html,text/plain", username="admin",
-    ))  # fmt: skip
+    (row,) = read(
+        zeek,
+        heading("http", HTTP)
+        + http(
+            host="WWW.Example.",
+            uri="/a?b=1",
+            referrer="http://r.example/",
+            user_agent="x y",
+            request_body_len=7,
+            response_body_len=90,
+            status_code=302,
+            resp_mime_types="text/html,text/plain",
+            username="admin",
+        ),
+    )
     assert row["ts"] == 1_767_225_600_250_000_000
     assert (row["terminal"], row["address"], row["server"], row["port"]) == (
         "192.0.2.1",
@@ -93,8 +133,13 @@ def test_a_proxy_that_asks_who_it_is_refuses() -> None:
         for status in (200, 403, 407)
     )
     assert [row["refused"] for row in read(zeek, heading("http", HTTP) + text)] == [
-        False, True, True, False, False, True,
-    ]  # fmt: skip
+        False,
+        True,
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_a_connect_to_nowhere_is_counted_and_no_contact() -> None:
@@ -111,8 +156,21 @@ def test_a_connect_to_nowhere_is_counted_and_no_contact() -> None:
 
 def test_flows_have_state_answer_and_sides() -> None:
     text = heading("conn", CONN) + "".join(
-        line(CONN, ts="1767225600", uid="C", **ENDS, proto=proto, duration=duration, orig_bytes=out, resp_bytes=back,
-             conn_state=state, history=history, orig_pkts=packets, resp_pkts=answer, service="ssl")
+        line(
+            CONN,
+            ts="1767225600",
+            uid="C",
+            **ENDS,
+            proto=proto,
+            duration=duration,
+            orig_bytes=out,
+            resp_bytes=back,
+            conn_state=state,
+            history=history,
+            orig_pkts=packets,
+            resp_pkts=answer,
+            service="ssl",
+        )
         for proto, duration, out, back, state, history, packets, answer in (
             ("tcp", "1.5", 10, 20, "SF", "ShADadFf", 4, 3),
             ("tcp", "-", "-", "-", "S0", "S", 1, 0),
@@ -120,7 +178,7 @@ def test_flows_have_state_answer_and_sides() -> None:
             ("udp", "1e-06", 5, "-", "SF", "Dd", 1, "-"),
             ("udp", "1", 5, "-", "S0", "-", 1, "-"),
         )
-    )  # fmt: skip
+    )
     rows = read(zeek, text)
     assert [row["answered"] for row in rows] == [True, False, None, True, False]
     assert [row["duration"] for row in rows] == [1_500_000_000, -1, 100_000_000, 1000, 1_000_000_000]
@@ -145,15 +203,28 @@ def test_questions_are_contacts_but_for_reverse_and_local_ones() -> None:
     ]
     skipped = Skipped()
     text = heading("dns", DNS) + "".join(
-        line(DNS, ts="1767225600", uid="C", **{**ENDS, "id_resp_p": port}, trans_id=1, rtt="0.01", query=query,
-             qtype=kind, qtype_name=name, rcode=0, answers=answers)
+        line(
+            DNS,
+            ts="1767225600",
+            uid="C",
+            **{**ENDS, "id_resp_p": port},
+            trans_id=1,
+            rtt="0.01",
+            query=query,
+            qtype=kind,
+            qtype_name=name,
+            rcode=0,
+            answers=answers,
+        )
         for name, kind, query, port, answers in asked
-    )  # fmt: skip
+    )
     rows = read(zeek, text, None, skipped)
     assert [(row["host"], row["method"], row["server"]) for row in rows] == [
-        ("www.example", "A", "203.0.113.5"), ("a.example", "HTTPS", ""), ("t.example", "TXT", ""),
+        ("www.example", "A", "203.0.113.5"),
+        ("a.example", "HTTPS", ""),
+        ("t.example", "TXT", ""),
         ("six.example", "AAAA", "2001:db8::7"),
-    ]  # fmt: skip
+    ]
     assert {(row["via"], row["status"], row["port"], row["duration"]) for row in rows} == {
         ("dns", 0, -1, 10_000_000)
     }
@@ -161,10 +232,14 @@ def test_questions_are_contacts_but_for_reverse_and_local_ones() -> None:
 
 
 def test_a_handshake_without_a_name_is_a_contact_with_the_address() -> None:
-    rows = read(zeek, heading("ssl", SSL) + "".join(
-        line(SSL, ts="1767225600", uid="C", **ENDS, cipher="x", server_name=name, established="T")
-        for name in ("-", "A.example", "(empty)")
-    ))  # fmt: skip
+    rows = read(
+        zeek,
+        heading("ssl", SSL)
+        + "".join(
+            line(SSL, ts="1767225600", uid="C", **ENDS, cipher="x", server_name=name, established="T")
+            for name in ("-", "A.example", "(empty)")
+        ),
+    )
     assert [row["host"] for row in rows] == ["198.51.100.7", "a.example", "198.51.100.7"]
     assert {(row["via"], row["scheme"], row["port"], row["server"]) for row in rows} == {
         ("tls", "https", 443, "198.51.100.7")
@@ -172,14 +247,27 @@ def test_a_handshake_without_a_name_is_a_contact_with_the_address() -> None:
 
 
 def test_headings_may_come_again_and_change() -> None:
-    turned = HTTP[:1] + ("new_field",) + HTTP[:0:-1]
+    turned = (*HTTP[:1], "new_field", *HTTP[:0:-1])
     text = (
-        heading("http", HTTP) + http(host="a.example") + "#close\t2026\n" + heading("http", turned)
-        + line(turned, ts="1767225601", new_field="x\ty".replace("\t", " "), id_orig_h="10.0.0.9", host="b.example",
-               id_resp_p=8080, id_resp_h="1.2.3.4", trans_depth=1)
-        + heading("conn", CONN) + line(CONN, ts="1767225602", **ENDS, proto="tcp")
-        + heading("http", HTTP, " ", "?").replace("http", "http") + http(host="c.example").replace("\t-", " ?").replace("\t", " ")
-    )  # fmt: skip
+        heading("http", HTTP)
+        + http(host="a.example")
+        + "#close\t2026\n"
+        + heading("http", turned)
+        + line(
+            turned,
+            ts="1767225601",
+            new_field="x\ty".replace("\t", " "),
+            id_orig_h="10.0.0.9",
+            host="b.example",
+            id_resp_p=8080,
+            id_resp_h="1.2.3.4",
+            trans_depth=1,
+        )
+        + heading("conn", CONN)
+        + line(CONN, ts="1767225602", **ENDS, proto="tcp")
+        + heading("http", HTTP, " ", "?").replace("http", "http")
+        + http(host="c.example").replace("\t-", " ?").replace("\t", " ")
+    )
     skipped = Skipped()
     rows = read(zeek, text, None, skipped)
     assert [row.get("host", row["source"]) for row in rows] == [
@@ -207,18 +295,29 @@ def test_what_is_unset_is_empty_and_what_is_no_column_is_null() -> None:
 def test_lines_that_are_none_are_counted_with_their_reason() -> None:
     good = http(host="a.example")
     text = (
-        "1767225600\tbefore\n" + heading("http", HTTP) + good + "1767225600.1\tC2\t10.0.0.1\n" + good.rstrip("\n") + "\tmore\n"
-        + http(ts="never", host="b.example") + http(id_orig_h="-", host="c.example") + "\n\r\n" + good + good[:40]
-    )  # fmt: skip
+        "1767225600\tbefore\n"
+        + heading("http", HTTP)
+        + good
+        + "1767225600.1\tC2\t10.0.0.1\n"
+        + good.rstrip("\n")
+        + "\tmore\n"
+        + http(ts="never", host="b.example")
+        + http(id_orig_h="-", host="c.example")
+        + "\n\r\n"
+        + good
+        + good[:40]
+    )
     skipped = Skipped()
     rows = read(zeek, text, None, skipped)
     assert len(rows) == 2
     assert skipped.reasons == {
-        "before any heading (#fields)": 1, "fewer fields than the heading names": 2,
-        "more fields than the heading names": 1, "http log of Zeek: no time": 1,
+        "before any heading (#fields)": 1,
+        "fewer fields than the heading names": 2,
+        "more fields than the heading names": 1,
+        "http log of Zeek: no time": 1,
         "http log of Zeek: no address of the client": 1,
-    }  # fmt: skip
-    places = dict((reason, number) for number, reason in skipped.examples)
+    }
+    places = {reason: number for number, reason in skipped.examples}
     assert places["before any heading (#fields)"] == 1 and places["more fields than the heading names"] == 12
 
 

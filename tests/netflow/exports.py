@@ -20,12 +20,22 @@ def v5(records: Iterable[bytes], sequence: int = 0, uptime: int = 1_000_000, sam
        count: int | None = None) -> bytes:  # fmt: skip
     held = list(records)
     head = struct.pack(
-        ">HHIIIIHH", 5, len(held) if count is None else count, uptime, T, 500_000_000, sequence, engine, sampling
+        ">HHIIIIHH",
+        5,
+        len(held) if count is None else count,
+        uptime,
+        T,
+        500_000_000,
+        sequence,
+        engine,
+        sampling,
     )
     return head + b"".join(held)
 
 
-def record5(first: int = 999_000, last: int = 999_500, packets: int = 3, size: int = 180, flags: int = 0x1B) -> bytes:
+def record5(
+    first: int = 999_000, last: int = 999_500, packets: int = 3, size: int = 180, flags: int = 0x1B
+) -> bytes:
     return struct.pack(
         ">4s4s4sHHIIIIHHBBBBHHBBH", bytes([10, 0, 0, 1]), bytes([192, 0, 2, 7]), b"\0" * 4, 1, 2, packets, size, first,
         last, 40_000, 443, 0, flags, 6, 0, 0, 0, 24, 24, 0,
@@ -67,7 +77,9 @@ def ipfix(*sets: bytes, sequence: int = 0, domain: int = 0, time: int = T) -> by
     return struct.pack(">HHIII", 10, 16 + len(body), time, sequence, domain) + body
 
 
-def decoded(packets: Iterable[bytes], decoder: Decoder | None = None, exporter: str = "192.0.2.1") -> list[dict[str, Any]]:
+def decoded(
+    packets: Iterable[bytes], decoder: Decoder | None = None, exporter: str = "192.0.2.1"
+) -> list[dict[str, Any]]:
     decoder = decoder or Decoder()
     for one in packets:
         decoder.add(one, exporter)

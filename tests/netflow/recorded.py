@@ -1,7 +1,7 @@
 """Export packets as softflowd 1.1.0 sent them, for captures of a few connections (nDPI's facebook.pcap, quic_sh.pcap).
 
-Each is zlib and base 85. Made with ``softflowd -D -a -r CAPTURE -n HOST:PORT -v VERSION`` and ``-s 4`` (sampled), ``-b``
-(biflow), ``-A milli`` or ``-A nano``.
+Each is zlib and base 85. Made with ``softflowd -D -a -r CAPTURE -n HOST:PORT -v VERSION`` and ``-s 4`` (sampled),
+``-b`` (biflow), ``-A milli`` or ``-A nano``.
 """
 
 from __future__ import annotations

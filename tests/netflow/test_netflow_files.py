@@ -28,7 +28,8 @@ Told = Counter[tuple[Any, ...]]
 
 def told(found: list[dict[str, Any]]) -> Told:
     return Counter(
-        (r["src"], r["dst"], r["src_port"], r["dst_port"], r["protocol"], r["bytes_out"], r["packets_out"]) for r in found
+        (r["src"], r["dst"], r["src_port"], r["dst_port"], r["protocol"], r["bytes_out"], r["packets_out"])
+        for r in found
     )
 
 
@@ -49,7 +50,9 @@ def test_packets_behind_one_another_are_a_file(tmp_path: Path, name: str, packed
 def test_damage_is_stepped_over(tmp_path: Path) -> None:
     path = tmp_path / "exports.bin"
     one = ipfix(template(256, FOUR), flowset(256, DATA * 3))
-    path.write_bytes(one + one + b"\xffnoise\x00\x0a\x00\x03" * 40 + ipfix(flowset(256, DATA), sequence=6) + one[:30])
+    path.write_bytes(
+        one + one + b"\xffnoise\x00\x0a\x00\x03" * 40 + ipfix(flowset(256, DATA), sequence=6) + one[:30]
+    )
     skipped = Skipped()
     assert len(rows(records(path, skipped))) == 7
     assert skipped.reasons["bytes between export packets that are none"] > 300
@@ -57,7 +60,14 @@ def test_damage_is_stepped_over(tmp_path: Path) -> None:
 
 
 def test_what_is_no_export_is_not_taken_for_one(tmp_path: Path) -> None:
-    for data in (b"", b"\0\5", b"\0\5" * 40, b"\0\x0a" + bytes(100), b"\0\x09" + b"x" * 60, b"hello world " * 9):
+    for data in (
+        b"",
+        b"\0\5",
+        b"\0\5" * 40,
+        b"\0\x0a" + bytes(100),
+        b"\0\x09" + b"x" * 60,
+        b"hello world " * 9,
+    ):
         assert not recognise(data)
     path = tmp_path / "x"
     path.write_bytes(b"\0\5" * 40)
@@ -65,7 +75,9 @@ def test_what_is_no_export_is_not_taken_for_one(tmp_path: Path) -> None:
         list(records(path, Skipped()))
 
 
-def test_a_real_byte_stream_is_read_wherever_it_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_byte_stream_is_read_wherever_it_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from andon.observe.netflow import files
 
     monkeypatch.setattr(files, "_CHUNK", 1 << 17)
@@ -91,7 +103,9 @@ def exported(capture: Path, version: int, *extra: str) -> list[bytes]:
         to = f"127.0.0.1:{listener.getsockname()[1]}"
         command = ["softflowd", "-D", "-a", "-r", str(capture), "-n", to, "-v", str(version), *extra]
         try:
-            subprocess.run(command, check=True, timeout=20, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run(
+                command, check=True, timeout=20, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
         except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
             pytest.skip(f"softflowd does not read captures here ({type(error).__name__})")
         found = []
@@ -168,7 +182,14 @@ def test_tshark_dissects_the_same_fields(andon_data: Path, tmp_path: Path, versi
         columns = [column.split(",") for column in line.split("\t")]
         theirs.update(zip(*columns, strict=True))
     ours = Counter(
-        (r["src"], r["dst"], str(r["src_port"]), str(r["dst_port"]), str(r["bytes_out"]), str(r["packets_out"]))
+        (
+            r["src"],
+            r["dst"],
+            str(r["src_port"]),
+            str(r["dst_port"]),
+            str(r["bytes_out"]),
+            str(r["packets_out"]),
+        )
         for r in decoded(packets)
     )
     assert ours == theirs and ours.total() == 4

@@ -33,10 +33,16 @@ DATA = bytes([10, 0, 0, 1, 10, 0, 0, 2, 0, 0, 0, 9])
         (ipfix(template(256, [(8, 0), (12, 0)])), "template that makes no sense"),
         (ipfix(flowset(2, struct.pack(">HHHH", 256, 40, 8, 4))), "template that makes no sense"),
         (ipfix(template(256, [(1, 4)] * 501)), "template that makes no sense"),
-        (ipfix(flowset(3, struct.pack(">HHH", 256, 1, 5) + fields_of([(1, 4)]))), "template that makes no sense"),
-        (ipfix(template(256, [(8, 4), (82, 65535)]), flowset(256, b"\1\2\3\4\xff\xff\xff")), "set that ends inside a record"),
+        (
+            ipfix(flowset(3, struct.pack(">HHH", 256, 1, 5) + fields_of([(1, 4)]))),
+            "template that makes no sense",
+        ),
+        (
+            ipfix(template(256, [(8, 4), (82, 65535)]), flowset(256, b"\1\2\3\4\xff\xff\xff")),
+            "set that ends inside a record",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said_and_counted(data: bytes, reason: str) -> None:
     decoder = Decoder()
     assert decoded([data], decoder) == [] or reason == "export packet cut short"
@@ -53,7 +59,9 @@ def test_the_records_that_are_there_are_read() -> None:
 def test_damaged_packets_of_a_real_exporter_never_raise(seed: int) -> None:
     rng = random.Random(seed)
     names = ["tcp_v5", "udp6_v9", "udp6_ipfix", "udp6_ipfix_biflow", "udp6_ipfix_nano", "tcp_ipfix_biflow"]
-    variable = ipfix(template(256, [(82, 65535), *FOUR]), flowset(256, b"\3eth" + DATA + b"\xff\0\2xx" + DATA))
+    variable = ipfix(
+        template(256, [(82, 65535), *FOUR]), flowset(256, b"\3eth" + DATA + b"\xff\0\2xx" + DATA)
+    )
     decoder = Decoder(60.0)
     for number in range(1500):
         data = bytearray(packet(names[number % 6]) if number % 7 else variable)
@@ -86,11 +94,16 @@ def test_noise_never_raises() -> None:
     rows(decoder.finish())
 
 
-def test_nothing_grows_however_many_exporters_and_templates_are_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_grows_however_many_exporters_and_templates_are_made_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(templates, "MOST_EXPORTERS", 1024)
     decoder = Decoder()
     rng = random.Random(2)
-    flood = [ipfix(template(256 + n, [*FOUR, (5 + n % 40, 1)]), flowset(2000 + n, bytes(600)), domain=n) for n in range(300)]
+    flood = [
+        ipfix(template(256 + n, [*FOUR, (5 + n % 40, 1)]), flowset(2000 + n, bytes(600)), domain=n)
+        for n in range(300)
+    ]
 
     def round_of(number: int) -> None:
         for n, one in enumerate(flood):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from andon.observe.assets import assets
 from andon.observe.jsonlines import Skipped
 from andon.observe.logs import Options, records
 from andon.observe.reputation import reputation
@@ -21,7 +23,7 @@ DAYS = 2
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    scenario = Scenario(seed=5, terminals=120, days=DAYS, camera="203.0.113.9", exposure=0.2, inspect=0.7)
+    scenario = Scenario(seed=5, terminals=80, days=DAYS, camera="203.0.113.9", exposure=0.2, inspect=0.7)
     return simulate(scenario, tmp_path_factory.mktemp("org"), ("squid", "zeek"))
 
 
@@ -49,7 +51,7 @@ def test_a_seed_gives_the_same_files_and_another_seed_others(tmp_path: Path) -> 
 
 
 def test_blocks_of_another_size_give_the_same_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scenario = Scenario(seed=6, terminals=40, days=2)
+    scenario = Scenario(seed=6, terminals=30, days=2)
     simulate(scenario, tmp_path / "large", ("squid",))
     monkeypatch.setattr(build, "BLOCK", 37)
     simulate(scenario, tmp_path / "small", ("squid",))
@@ -71,7 +73,7 @@ def test_squid_reads_every_line_in_the_order_of_ends(made: Made) -> None:
 
 
 def test_combined_says_the_same_with_referers_and_agents(made: Made, tmp_path: Path) -> None:
-    scenario = Scenario(seed=5, terminals=120, days=DAYS, camera="203.0.113.9", exposure=0.2, inspect=0.7)
+    scenario = Scenario(seed=5, terminals=80, days=DAYS, camera="203.0.113.9", exposure=0.2, inspect=0.7)
     simulate(scenario, tmp_path, ("squid",), "combined")
     table, native = contacts(tmp_path / "access.log"), contacts(made.folder / "access.log")
     for name in ("host", "path", "terminal", "status", "method"):
@@ -147,18 +149,26 @@ def test_names_belong_to_nobody_and_do_not_tell_the_kind(made: Made) -> None:
 
 
 def test_leases_say_who_had_an_address(tmp_path: Path) -> None:
-    scenario = Scenario(seed=8, terminals=60, days=3, users=False, lease_days=1)
+    scenario = Scenario(seed=8, terminals=40, days=3, users=False, lease_days=1)
     simulate(scenario, tmp_path, ("squid",))
     text = (tmp_path / "dhcpd.leases").read_text()
     owners = re.findall(r'lease (\S+) \{\n  starts \d (\S+).*?client-hostname "(\S+?)"', text, re.S)
-    assert len(owners) == 60 * 3
+    assert len(owners) == 40 * 3
     by_terminal: dict[str, set[str]] = {}
     for address, _, terminal in owners:
         by_terminal.setdefault(terminal, set()).add(address)
-    assert sum(len(a) > 1 for a in by_terminal.values()) > 40
+    assert sum(len(a) > 1 for a in by_terminal.values()) > 25
     table = contacts(tmp_path / "access.log")
     assert set(table.column("address").to_pylist()) <= {address for address, _, _ in owners}
     assert set(table.column("user").to_pylist()) == {""}
+    # With the leases the reader calls every terminal by its device, as the truth does.
+    leases = assets(tmp_path / "dhcpd.leases", Skipped())
+    named = contacts(tmp_path / "access.log", Options(leases=leases))
+    truth = pq.read_table(tmp_path / "truth" / "terminals.parquet").to_pydict()
+    seen = {t for t, lines in zip(truth["terminal"], truth["lines"], strict=True) if lines}
+    assert set(named.column("terminal").to_pylist()) == seen
+    count = Counter(named.column("terminal").to_pylist())
+    assert all(count[t] == lines for t, lines in zip(truth["terminal"], truth["lines"], strict=True))
 
 
 def test_what_cannot_be_simulated_is_refused() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
+import pytest
 from proxygraph_worlds import BEGIN, DAY, NANO, concluded, joined, number, plain, small, world
 
 from andon.detect.livenet.proxygraph import engine
@@ -80,22 +83,29 @@ def test_a_fetch_by_fewer_terminals_is_told_but_the_model_believes_it_little() -
     assert len(harmed - before) <= 1
 
 
-def test_infected_terminals_can_hardly_frame_a_site_that_others_visit() -> None:
-    """All infected terminals of the company, on command, go to a site of 12 clean visitors, and to one of 60."""
-    visitors = np.bincount(MADE.destination, minlength=len(MADE.kind))
-    gray = (MADE.colour == world.GRAY) & (MADE.kind == world.NICHE)
-    small_site, large_site = (int(np.flatnonzero(gray)[np.argmin(abs(visitors[gray] - n))]) for n in (12, 60))
-    sick = np.flatnonzero(MADE.campaign >= 0).tolist()
-    there = set(zip(MADE.terminal.tolist(), MADE.destination.tolist(), strict=True))
-    rows = [(u, d, 1, 50_000, 50_000) for u in sick for d in (small_site, large_site) if (u, d) not in there]
-    outcome = concluded(joined(MADE, rows))
-    framed = {row["destination"]: row for row in plain(outcome.tables["gray"])}
-    # The large one stays clear; the small one may be framed, but its clean visitors are not taken for infected.
-    assert framed.get(f"d{large_site}.example", {"probability": 0.0})["probability"] < 0.5
-    bystanders = set(MADE.terminal[np.isin(MADE.destination, (small_site, large_site))].tolist()) & set(CLEAN.tolist())
+@pytest.mark.parametrize("visitors", [12, 60])
+def test_infected_terminals_frame_no_site_that_more_others_visit_than_they_are(visitors: int) -> None:
+    """All 39 infected terminals go, on command, to a gray site: of 10 clean visitors, and of some 55."""
+    count = np.bincount(MADE.destination, minlength=len(MADE.kind))
+    kind = world.NICHE if visitors == 12 else world.WEB
+    sites = np.flatnonzero(MADE.kind == kind)
+    site = int(sites[np.argmin(abs(count[sites] - visitors))])
+    colour = MADE.colour.copy()
+    colour[site] = world.GRAY
+    guests = set(MADE.terminal[MADE.destination == site].tolist())
+    sick = set(np.flatnonzero(MADE.campaign >= 0).tolist())
+    assert len(sick) == 39 and (len(guests - sick) == 10 or len(guests - sick) > 50)
+    outcome = concluded(
+        joined(replace(MADE, colour=colour), [(u, site, 1, 50_000 + u, 50_000 + u) for u in sorted(sick - guests)])
+    )
+    framed = {row["destination"]: row["probability"] for row in plain(outcome.tables["gray"])}
+    if visitors == 60:
+        assert framed.get(f"d{site}.example", 0.0) < 0.5
+    # What it costs where four of five visitors are infected indeed: the site is suspected, its guests hardly are.
     told = {number(f.subject[1]) for f in outcome.findings if f.kind == "suspected-terminal"}
-    assert len(told & bystanders) <= 1
-    assert right(outcome, 50) >= right(REFERENCE, 50) - 0.1
+    before = {number(f.subject[1]) for f in REFERENCE.findings if f.kind == "suspected-terminal"}
+    assert len((told - before) & (guests - sick)) <= 2
+    assert right(outcome, 30) >= right(REFERENCE, 30) - 0.1
 
 
 def _with_lists(tables: dict[str, pa.Table], families: int) -> dict[str, pa.Table]:

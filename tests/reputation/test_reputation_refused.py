@@ -43,6 +43,14 @@ def test_a_platform_on_a_white_list_stands_for_itself_alone(tmp_path: Path) -> N
     assert found == {"github.io": "host", "kept.example": "domain"} and skipped.lines == 1
 
 
+def test_a_name_below_a_wildcard_of_the_suffix_list_is_black_by_itself(tmp_path: Path) -> None:
+    assert _values(tmp_path, "evil.localto.net", "black")[0] == {
+        "evil.localto.net": "host",
+        "kept.example": "domain",
+    }
+    assert _values(tmp_path, "b.evil.localto.net", "black")[0]["b.evil.localto.net"] == "domain"
+
+
 def test_an_address_inside_may_stand_on_a_list(tmp_path: Path) -> None:
     assert _values(tmp_path, "10.1.2.3\n192.168.0.0/16", "black")[0] == {
         "10.1.2.3": "address", "192.168.0.0/16": "prefix", "kept.example": "domain",

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -416,6 +417,21 @@ def test_a_damaged_file_is_counted_as_far_as_it_can_be_read(tmp_path: Path) -> N
         and evidence.check.expected is not None
         and 0 < evidence.check.expected < 2000
     )
+
+
+def test_sql_for_a_terminal_and_a_destination_brings_the_lines_along(tmp_path: Path) -> None:
+    line = squid("192.0.2.1", "-", "http://a'b.example/")
+    path = written(line * 3 + squid("192.0.2.1", "-", "http://a'b.example/", 90_000), tmp_path / "access.log")
+    sql = "SELECT count(*) FROM livenet_edges_edges WHERE terminal = '192.0.2.1' AND destination = 'a''b.example'"
+    other = "SELECT count(*) FROM livenet_edges_edges WHERE terminal = '192.0.2.1' AND destination = 'none.example'"
+    given = (Evidence("x", Check("", 0.0, "sql", sql)), Evidence("y", Check("", 0.0, "sql", other)))
+    one = replace(finding(), evidence=given, window=(T0 * 10**9, (T0 + 86_400) * 10**9))
+    (made,) = log_checks.count([one], Inputs.of([path]).records)
+    assert made.evidence[:2] == given and len(made.evidence) == 3
+    evidence = made.evidence[2]
+    assert evidence.check is not None and evidence.check.expected == 3 == shown(evidence.check, tmp_path)
+    assert log_checks.count([one], []) == [one]  # live
+    assert log_checks.count([one], Inputs.of([path], Options(key=b"0" * 64)).records) == [one]
 
 
 def test_other_checks_stay_as_they_are() -> None:

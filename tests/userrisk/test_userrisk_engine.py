@@ -19,7 +19,7 @@ from andon.run.contract import check_engine
 class Town:
     """Terminals of which every fifth loves risk: it visits many rare places, and more often something black-listed."""
 
-    terminals: int = 150
+    terminals: int = 110
     telling: bool = True  # do the rare places tell who it is?
     seen: dict[str, int] = field(default_factory=dict)
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(5))
@@ -31,7 +31,7 @@ class Town:
             visits += [(name, f"s{h}.example", 3) for h in rng.integers(0, 40, 6)]
             loves = risky if self.telling else rng.random() < 0.2
             visits += [(name, f"r{day}x{t}x{i}.example", 1) for i in range(rng.poisson(5 if loves else 0.3))]
-            if rng.random() < (0.06 if risky else 0.002):
+            if rng.random() < (0.08 if risky else 0.003):
                 black.append(f"b{day}x{t}.example")
                 visits.append((name, black[-1], 1))
         return tables(day, visits, black, seen=self.seen)
@@ -65,7 +65,7 @@ def test_trees_take_over_where_behaviour_tells_who_is_at_risk(telling: list[Any]
     rate = [r for r in rows if r["model"] == "gamma-poisson" and r["at"] >= trees[0]["at"]]
     assert np.mean([r["auc"] for r in trees]) > 0.8
     assert np.mean([r["auc"] for r in trees]) > np.mean([r["auc"] for r in rate]) + 0.02
-    assert np.mean([r["calibration_error"] for r in trees]) < 0.06
+    assert np.mean([r["calibration_error"] for r in trees]) < 0.1  # bins of 11 terminals
 
 
 def test_of_noise_the_trees_learn_nothing_that_is_used_for_long() -> None:
@@ -175,11 +175,11 @@ def test_scanners_are_no_users() -> None:
 
 def test_bounds_hold_and_are_counted() -> None:
     last = play(Town(), 3, {"livenet.userrisk.terminals": 40})[-1]
-    assert len(last.carry.names) == 40 and last.carry.left_out == 110
+    assert len(last.carry.names) == 40 and last.carry.left_out == 70
     thinned = play(Town(), 42, {"livenet.userrisk.rows": 300})[-1].carry.snapshots
     done = thinned.y >= 0
-    assert done.sum() < 460  # 300, and those of the last week
-    assert thinned.weight[done].sum() == pytest.approx(150 * len(np.unique(thinned.day[done])), rel=0.25)
+    assert done.sum() < 420  # 300, and those of the last week
+    assert thinned.weight[done].sum() == pytest.approx(110 * len(np.unique(thinned.day[done])), rel=0.25)
 
 
 def test_quiet_days_between_are_days_that_pass() -> None:

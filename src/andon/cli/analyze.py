@@ -52,16 +52,25 @@ def command(
         help="Whose the listed systems are, whatever the lists say: name of an organisation.",
     ),
     logformat: str = typer.Option(
-        "", "--logformat", help="Format of text logs: a Squid logformat, or the name of one (squid, combined)."
+        "",
+        "--logformat",
+        help="Format of text logs: a Squid logformat, or the name of one (squid, combined).",
     ),
     log_map: Path | None = typer.Option(
-        None, "--log-map", help="TOML file that says what the fields of CSV or JSON lines mean (docs/logs.md)."
+        None,
+        "--log-map",
+        help="TOML file that says what the fields of CSV or JSON lines mean (docs/logs.md).",
     ),
     terminal: str = typer.Option(
         "user", "--terminal", help="What a terminal is known by: user (else the address), or address."
     ),
     pseudonym_key: Path | None = typer.Option(
         None, "--pseudonym-key", help="Users and addresses of logs as pseudonyms under the key in this file."
+    ),
+    inside: str = typer.Option(
+        "",
+        "--inside",
+        help="The organisation's own prefixes, comma separated; private addresses if not given.",
     ),
     rdns: Path | None = typer.Option(
         None, "--rdns", help="Reverse names: CSV ADDRESS,NAME. Nothing is looked up."
@@ -107,14 +116,14 @@ def command(
     from andon.run.spool import spooled
 
     _usable(files, out)
-    site = _site(Site, telescope, known, geo, rdns, setting)
+    site = _site(Site, telescope, known, geo, rdns, setting, _prefixes(inside))
     if black or white:
         site = replace(site, reputation=_reputation(black, white))
     if hash_key:
         site = replace(site, hash_key=hash_key)
     try:
         with spooled(files) as paths, progress("analyze") as report:
-            inputs = Inputs.of(paths, _log_options(logformat, log_map, terminal, pseudonym_key))
+            inputs = Inputs.of(paths, _log_options(logformat, log_map, terminal, pseudonym_key, site.inside))
             _lists(inputs, assets)
             site = with_assets(site, inputs, owner)
             engines = load_engines(site, engine or None, also)
@@ -135,7 +144,9 @@ def command(
         fail("none of the files could be read", 1)
 
 
-def _log_options(logformat: str, mapping: Path | None, terminal: str, key: Path | None) -> Options:
+def _log_options(
+    logformat: str, mapping: Path | None, terminal: str, key: Path | None, inside: tuple[str, ...]
+) -> Options:
     from andon.observe.logs.options import Options
 
     if terminal not in ("user", "address"):
@@ -148,7 +159,7 @@ def _log_options(logformat: str, mapping: Path | None, terminal: str, key: Path 
             secret = read_key(key)
         except (OSError, ValueError) as error:
             fail(f"--pseudonym-key {key}: {error}", 2)
-    return Options(logformat, mapping, terminal, secret)
+    return Options(logformat, mapping, terminal, secret, inside=inside)
 
 
 def _usable(files: list[str], out: Path | None) -> None:
@@ -233,6 +244,7 @@ def _site(
     geo: Path | None,
     rdns: Path | None,
     setting: list[str],
+    inside: tuple[str, ...],
 ) -> Site:
     from andon.learn.registry import shipped
     from andon.observe import lists
@@ -262,8 +274,24 @@ def _site(
         fail(str(error), 2)
     prefixes = tuple(part.strip() for part in telescope.split(",") if part.strip())
     return make(
-        telescope=prefixes, lists=tables, rdns=names, locator=where, models=shipped(), settings=settings
+        telescope=prefixes,
+        lists=tables,
+        rdns=names,
+        locator=where,
+        models=shipped(),
+        inside=inside,
+        settings=settings,
     )
+
+
+def _prefixes(text: str) -> tuple[str, ...]:
+    """Prefixes of ``--inside``, each as it is written by the book."""
+    from ipaddress import ip_network
+
+    try:
+        return tuple(str(ip_network(part.strip(), strict=False)) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        fail(f"--inside {error}", 2)
 
 
 def _reputation(black: list[str], white: list[str]) -> Any:

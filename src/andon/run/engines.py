@@ -40,6 +40,7 @@ BUILT_IN = (
     "andon.detect.livenet.beacon",
     "andon.detect.livenet.proxygraph",
     "andon.detect.livenet.userrisk",
+    "andon.detect.livenet.flowbaseline",
 )
 
 

@@ -10,11 +10,15 @@ in several ways, become several pieces of evidence.
 A format is asked for a program by ``shows`` of its module (``observe.logs.shows``). Where there is none - pseudonyms, a
 live source, a device known by its lease, a format of the operator's own - the check becomes SQL over the edges that
 ``livenet.edges`` publishes, which ``table_checks`` then counts, and the statement says so.
+
+A finding with SQL over a table of ``livenet`` for one terminal and one destination gets the lines of the log as well,
+without asking, where there is a command that shows them.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +31,7 @@ import pyarrow.compute as pc
 from andon.observe.sensors.logs import Logs
 from andon.records.columns import column
 from andon.records.finding import Check, Evidence, Finding
+from andon.records.neutral import neutral
 
 if TYPE_CHECKING:
     from andon.observe.logs.shows import Where
@@ -38,6 +43,13 @@ _KEYS: Final = frozenset({"terminal", "destination", "from", "to", "host_path"})
 _FIELDS: Final = ("address", "user", "nobody")  # how a terminal may stand in a log, the plainest first
 _READ: Final = {"gzip": "gzip -dc", "zstd": "zstd -dcq --long=27", "lz4": "lz4 -dcq"}
 _MOST_FILES: Final = 100  # of one command
+# SQL over a table of livenet for one terminal and one destination.
+_PAIR: Final = re.compile(
+    r"SELECT .*\blivenet_\w+ WHERE terminal = '((?:[^']|'')*)' AND destination = '((?:[^']|'')*)'.*",
+    re.DOTALL,
+)
+_MOST_KNOWN: Final = 1 << 20
+_MOST_PAIRS: Final = 5  # of one finding that did not ask for them
 
 
 @dataclass(frozen=True)
@@ -115,6 +127,9 @@ def count(
 ) -> list[Finding]:
     """The findings with their checks over logs counted and written out; ``records``: the sensors and reports of the
     files (``Inputs.records``), none if the source is live. ``progress`` gets the records of each batch."""
+    records = list(records)
+    if any(isinstance(sensor, Logs) and sensor.options.key is None for sensor, _ in records):
+        findings = [_with_lines(finding) for finding in findings]
     asked = {
         item.check.expression
         for finding in findings
@@ -142,6 +157,30 @@ def count(
 
 
 Answers = dict[Asked, list[tuple[_Log, _Counts]]]
+_LINES: Final = "In the log itself: "
+
+
+def _with_lines(finding: Finding) -> Finding:
+    """The finding with checks over logs for the pairs that its SQL is about; the window of the finding is theirs."""
+    have = {
+        item.check.expression for item in finding.evidence if item.check is not None and wanted(item.check)
+    }
+    found: dict[str, Evidence] = {}
+    for item in finding.evidence:
+        check = item.check
+        if check is None or check.tool != "sql" or not check.expression.startswith("SELECT "):
+            continue
+        match = _PAIR.fullmatch(check.expression)
+        if match is None or len(found) == _MOST_PAIRS:
+            continue
+        terminal, destination = (text.replace("''", "'") for text in match.groups())
+        start, end = (time / 1e9 for time in finding.window)
+        asked = {"terminal": terminal, "destination": destination, "from": start, "to": end}
+        expression = json.dumps(asked)
+        if expression not in have and not any(terminal in one and destination in one for one in have):
+            said = f"{_LINES}{neutral(terminal)} asks for {neutral(destination, 'domain')}"
+            found[expression] = Evidence(said, Check("", 0.0, "log", expression))
+    return finding.with_evidence((*finding.evidence, *found.values())) if found else finding
 
 
 def _written(item: Evidence, known: Mapping[str, Asked], answers: Answers) -> list[Evidence]:
@@ -159,6 +198,8 @@ def _written(item: Evidence, known: Mapping[str, Asked], answers: Answers) -> li
             groups = {}
             break
         groups.setdefault((*made, log.packed), []).append((log, counts.rows))
+    if not groups and item.statement.startswith(_LINES):  # there is SQL for it already
+        return []
     if not groups:
         about = (
             "counted over the tables of the span"
@@ -275,6 +316,8 @@ class _Look:
         self._hosts = sorted({asked.host for asked in every if not asked.below})
         self._domains = sorted({asked.host for asked in every if asked.below})
         self._number = {text: n for n, text in enumerate(self._terminals)}
+        self._domain = {text: n for n, text in enumerate(self._domains)}
+        self._known: dict[str, int] = {}  # the domain of each host seen
         self._of: dict[tuple[bool, int], list[int]] = {}  # questions by what their host is
         place = {host: n for n, host in enumerate(self._hosts)}
         for n, asked in enumerate(every):
@@ -296,7 +339,7 @@ class _Look:
         for below, texts in ((False, self._hosts), (True, self._domains)):
             if not texts:
                 continue
-            code = _below(hosts, texts) if below else _codes(hosts, pa.array(texts, pa.string()))
+            code = self._below(hosts) if below else _codes(hosts, pa.array(texts, pa.string()))
             rows = np.flatnonzero(asked & (code >= 0))
             if not len(rows):
                 continue
@@ -305,6 +348,22 @@ class _Look:
             for host, some in zip(found.tolist(), np.split(order, first[1:]), strict=True):
                 for n in self._of[below, host]:
                     self._count(batch, self._every[n], some, who, nobody, counts[n])
+
+    def _below(self, words: pa.DictionaryArray) -> np.ndarray:
+        """int64: in which of the domains each row's host lies, the longest if in several; -1 for none."""
+        if len(self._known) > _MOST_KNOWN:
+            self._known.clear()
+        codes = []
+        for host in words.dictionary.to_pylist():
+            code = self._known.get(host)
+            if code is None:
+                rest = host
+                while rest and rest not in self._domain:
+                    rest = rest.partition(".")[2]
+                code = self._known[host] = self._domain.get(rest, -1)
+            codes.append(code)
+        found = np.array(codes, np.int64)
+        return np.asarray(found[words.indices.to_numpy(zero_copy_only=False)])
 
     def _count(
         self, batch: pa.RecordBatch, asked: Asked, rows: np.ndarray, who: Mapping[str, np.ndarray],
@@ -339,19 +398,6 @@ class _Look:
 def _codes(words: pa.DictionaryArray, texts: pa.Array) -> np.ndarray:
     """int64: which of the texts each row has, -1 for none."""
     known = np.asarray(pc.index_in(words.dictionary, texts).fill_null(-1)).astype(np.int64)
-    return np.asarray(known[words.indices.to_numpy(zero_copy_only=False)])
-
-
-def _below(words: pa.DictionaryArray, domains: Sequence[str]) -> np.ndarray:
-    """int64: in which of the domains each row's host lies, the longest if in several; -1 for none."""
-    number = {domain: n for n, domain in enumerate(domains)}
-    known = np.full(len(words.dictionary), -1, np.int64)
-    for n, host in enumerate(words.dictionary.to_pylist()):
-        while host:
-            if host in number:
-                known[n] = number[host]
-                break
-            host = host.partition(".")[2]
     return np.asarray(known[words.indices.to_numpy(zero_copy_only=False)])
 
 

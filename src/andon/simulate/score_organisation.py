@@ -84,9 +84,12 @@ class Truth:
         return {name: column.to_pylist() for name, column in zip(made.column_names, plain, strict=True)}
 
     def names(self) -> dict[str, str]:
-        """Terminal by its name and by its address."""
-        made = dict(zip(self.terminals["address"], self.terminals["terminal"], strict=True))
-        return made | {name: name for name in self.terminals["terminal"]}
+        """Terminal by its name, by its device, and by its address where that never changes."""
+        options = json.loads((self.folder / "truth" / "scenario.json").read_text())
+        made: dict[str, str] = {}
+        for column in ("device", "terminal") if options["lease_days"] else ("address", "device", "terminal"):
+            made |= dict(zip(self.terminals[column], self.terminals["terminal"], strict=True))
+        return made
 
     def where(self, column: str, value: object = True) -> set[str]:
         return {

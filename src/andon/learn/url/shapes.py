@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 ACCOUNT_PAGES: Final = 2  # of each domain
-OTHER_PAGES: Final = 1
+OTHER_PAGES: Final = 2
 CALLS: Final = 2
 ADDRESSES: Final = 600  # URLs with an address for a host
 
@@ -47,7 +47,12 @@ _OTHER: Final = (
     "/index.php?option=com_content&view=article&id={n}",
     "/{w}/{w}/{w}", "/graphql?operationName={w}&variables=%7B%22id%22%3A%22{u}%22%7D", "/sync?partner={w}&uid={b}",
     "/sdk/{x}/telemetry?sid={u}&app={w}&build={n}", "/{w}.html", "/article/{n}/{w}-{w}-{w}", "/product/{w}-{w}-{n}",
-    "/category/{w}?sort=price&page={x}",
+    "/category/{w}?sort=price&page={x}", "/MFEwTzBNMEswSTAJBgUrDgMCGgUABBT{b}%3D", "/MFMwUTBP{b}{b}==",
+    "/{b}", "/{b}/{n}",
+    "/{w}.crl", "/{w}/{w}.crt", "/{w}.txt", "/{w}test.txt", "/{w}/{w}.svc", "/{w}/{w}.ashx?id={n}",
+    "/d/{w}/update/{w}/2018/01/{n}_{h}{h}.cab", "/{w}service/files/{u}", "/{w}/{n}/{h}.exe", "/{w}/{u}/{w}.zip",
+    "/{n}.{n}/",
+    "/en-US/{w}/{w}?region=US&appid={h}{h}&FORM={w}", "/{h}/{h}/{w}.m3u8", "/{x}/{x}/{x}.png",
 )  # fmt: skip
 _WORDS: Final = (
     "about", "company", "products", "services", "team", "research", "news", "events", "people", "library",
@@ -100,14 +105,16 @@ def _filled(shape: str, domain: str, number: int) -> str:
 
 
 _KEYS: Final = (
-    "id", "uid", "cid", "pid", "sid", "src", "u", "url", "ref", "r", "t", "ts", "v", "ver", "cb", "rnd", "q", "s", "p", "k",
-    "key", "token", "tag", "type", "format", "lang", "loc", "page", "site", "dl", "dt", "ev", "event", "data", "d", "x", "y",
-    "w", "h", "sz", "size", "ord", "callback", "gdpr", "consent", "user", "session", "a", "b", "c", "e", "i", "m", "n",
+    "id", "uid", "cid", "pid", "sid", "src", "u", "url", "ref", "r", "t", "ts", "v", "ver", "cb", "rnd", "q",
+    "s", "p", "k", "key", "token", "tag", "type", "format", "lang", "loc", "page", "site", "dl", "dt", "ev",
+    "event", "data", "d", "x", "y", "w", "h", "sz", "size", "ord", "callback", "gdpr", "consent", "user",
+    "session", "a", "b", "c", "e", "i", "m", "n",
 )  # fmt: skip
 _STEPS: Final = (
-    "api", "v1", "v2", "js", "b", "e", "dtb", "bid", "pixel", "px", "imp", "track", "event", "ping", "beacon", "sync", "tag",
-    "ad", "ads", "img", "i", "p", "r", "rest", "rpc", "ajax", "data", "stats", "log", "update", "check", "query", "feed",
-    "cdn", "static", "embed", "widget", "load", "get", "set", "batch", "content", "media", "player", "config", "init",
+    "api", "v1", "v2", "js", "b", "e", "dtb", "bid", "pixel", "px", "imp", "track", "event", "ping", "beacon",
+    "sync", "tag", "ad", "ads", "img", "i", "p", "r", "rest", "rpc", "ajax", "data", "stats", "log", "update",
+    "check", "query", "feed", "cdn", "static", "embed", "widget", "load", "get", "set", "batch", "content",
+    "media", "player", "config", "init",
 )  # fmt: skip
 _FILES: Final = ("", "", "", ".gif", ".js", ".json", ".php", ".aspx", ".html", ".png", ".cgi", ".ashx")
 
@@ -127,8 +134,8 @@ def call(domain: str, number: int) -> str:
         else _filled(("{n}", "{h}", "{x}", "{u}")[draw(4)], domain, drawn)
         for _ in range(1 + draw(4))
     ]
-    values = ("{n}", "{n}", "{x}", "{h}", "{u}", "{b}", "{w}", "{w}-{w}", "http://www.{d}/", "https%3A%2F%2Fwww.{d}%2F{w}",
-              "{x}x{n}", "true", "0", "{n}.{n}", "")  # fmt: skip
+    values = ("{n}", "{n}", "{x}", "{h}", "{u}", "{b}", "{w}", "{w}-{w}", "http://www.{d}/",
+              "https%3A%2F%2Fwww.{d}%2F{w}",              "{x}x{n}", "true", "0", "{n}.{n}", "")  # fmt: skip
     asked = [
         f"{_KEYS[draw(len(_KEYS))]}{'' if draw(5) else draw(20)}="
         + _filled(values[draw(len(values))], domain, drawn)
@@ -141,7 +148,7 @@ def pages(domains: Iterable[str]) -> Iterator[tuple[str, str]]:
     """(host, path) of made pages on harmless domains, and the bare names themselves.
 
     >>> len(list(pages(["a.example"])))
-    7
+    8
     """
     for domain in domains:
         for group, shapes, times, share in (

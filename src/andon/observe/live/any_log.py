@@ -44,7 +44,9 @@ class AnyLog:
         self._drained = False
         self._position: Mapping[str, Any] | None = None
         self._opened = False
-        self._strange: dict[bytes, int] = {}  # sizes of files in which no log was recognised, by how they begin
+        self._strange: dict[
+            bytes, int
+        ] = {}  # sizes of files in which no log was recognised, by how they begin
         self._told: set[str] = set()
         self._events: list[dict[str, Any]] = []
         if self.path.parent.is_dir():

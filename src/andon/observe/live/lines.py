@@ -44,8 +44,8 @@ _MOST_AHEAD: Final = (
 @dataclass
 class LineSource:
     """``path``: of the log that grows (``*`` and ``?`` in its last part are wild); ``slack``: seconds by which lines
-    may begin before others that came earlier; ``settle``: seconds without growth after which a last line without an end is
-    taken as it is, if a younger file is there; ``idle``: seconds of silence after which nobody waits for the log.
+    may begin before others that came earlier; ``settle``: seconds without growth after which a last line without an
+    end is taken as it is, if a younger file is there; ``idle``: seconds of silence after which nobody waits for the log.
     ``once``: finished when all is read."""
 
     name: str
@@ -72,7 +72,9 @@ class LineSource:
         self._events: list[dict[str, Any]] = []
         self._drained = self._told_idle = False
         self._told: set[tuple[str, str]] = set()
-        self._strange: dict[bytes, int] = {}  # sizes of files in which no log was recognised, by how they begin
+        self._strange: dict[
+            bytes, int
+        ] = {}  # sizes of files in which no log was recognised, by how they begin
         self._heard = self.now()
 
     # The runner's side

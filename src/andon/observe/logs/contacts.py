@@ -47,12 +47,13 @@ SLOTS: Final = (
     _LOCATION, _CATEGORY, _SNI, _VERDICT,
 ) = range(len(SLOTS))  # fmt: skip
 # Why a line is no contact: first those that are broken, then those that are good and have no destination.
-NO_TIME_HERE, NO_NUMBER, NO_CLIENT, NO_HOST, NOWHERE, INTERNAL = 10, 11, 12, 13, 20, 21
+NO_TIME_HERE, NO_NUMBER, NO_CLIENT, NO_HOST, NO_ADDRESS, NOWHERE, INTERNAL = 10, 11, 12, 13, 14, 20, 21
 BROKEN: Final = {
     NO_TIME_HERE: "no valid time",
     NO_NUMBER: "a field that should be a number is none",
     NO_CLIENT: "no client",
     NO_HOST: "not a host name",
+    NO_ADDRESS: "not an address",
 }
 PASSED: Final = {NOWHERE: "requests without a destination", INTERNAL: "requests for the proxy itself"}
 _AT_ONCE: Final = 2048  # lines whose places stay in the cache
@@ -143,9 +144,8 @@ def interpret(
             b[_ADDRESS], e[_ADDRESS] = begin, cut_text(data, begin, end, LONGEST_HOST)
             if end <= begin:
                 k[_ADDRESS] = ABSENT
-        if k[_USER] != ABSENT:
-            if e[_USER] - b[_USER] > LONGEST_HOST:
-                e[_USER] = cut_text(data, b[_USER], e[_USER], LONGEST_HOST)
+        if k[_USER] != ABSENT and e[_USER] - b[_USER] > LONGEST_HOST:
+            e[_USER] = cut_text(data, b[_USER], e[_USER], LONGEST_HOST)
         if k[_ADDRESS] == ABSENT and k[_USER] == ABSENT:
             states[row] = NO_CLIENT
             continue

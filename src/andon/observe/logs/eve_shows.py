@@ -19,7 +19,7 @@ _JQ: Final = (
     'elif v("url") | test("^[^/:]+://") then [2, v("url")] else [0, v("hostname")] end; '
     'def undot: sub("[.]$"; "") | ascii_downcase; '
     'def asks: (.dest_ip // "" | tostring | ascii_downcase) as $r | if .event_type == "http" then to as $t | '
-    '($t[1] | host) | if . == "" and $t[0] == 0 then $r else . end '
+    '($t[1] | if $t[0] == 2 then host else name end) | if . == "" and $t[0] == 0 then $r else . end '
     'elif .event_type == "tls" then (.tls.sni // "" | undot) | if . == "" then $r else . end '
     'elif .event_type == "quic" then (.quic.sni // "" | undot) else "" end; '
 )

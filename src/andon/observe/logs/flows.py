@@ -13,12 +13,12 @@ from andon.observe.jsonlines.kernel import ABSENT, ESCAPED, TEXT
 from andon.observe.logs import encode
 from andon.observe.logs.clock import NO_TIME, clock
 from andon.observe.logs.contacts import (
-    NO_CLIENT,
+    NO_ADDRESS,
     NO_NUMBER,
     NO_TIME_HERE,
     Cut,
 )
-from andon.observe.logs.parts import client, cut_text, duration, number
+from andon.observe.logs.parts import client, cut_text, duration, is_address, number
 from andon.observe.logs.scan import GOOD, unescape
 
 SLOTS: Final = (
@@ -95,12 +95,14 @@ def interpret(
             continue
         if at_end and took > 0:
             ts -= took
-        if k[_SRC] == ABSENT or k[_DST] == ABSENT:
-            states[row] = NO_CLIENT
-            continue
+        ends_known = k[_SRC] != ABSENT and k[_DST] != ABSENT
         for slot in (_SRC, _DST):
-            begin, end = client(data, b[slot], e[slot])
-            b[slot], e[slot] = begin, cut_text(data, begin, end, 255)
+            if ends_known:
+                b[slot], e[slot] = client(data, b[slot], e[slot])
+                ends_known = is_address(data, b[slot], e[slot])
+        if not ends_known:
+            states[row] = NO_ADDRESS
+            continue
         for slot in range(kinds.shape[1]):
             end = cut_text(data, b[slot], e[slot], 255) if k[slot] != ABSENT else e[slot]
             places[slot, made, 0], places[slot, made, 1], sorts[slot, made, 0] = b[slot], end, k[slot]

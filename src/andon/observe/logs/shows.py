@@ -12,11 +12,11 @@ import string
 from dataclasses import dataclass
 from typing import Final
 
-# Functions of awk that programs share. `host` and `path` take a URL, or HOST:PORT; `days` a date.
+# Functions of awk that programs share. `host` and `path` take a URL, or HOST:PORT, `name` the latter; `days` a date.
 HOST: Final = (
-    r'function host(u){sub(/^[A-Za-z0-9+._-]+:\/\//,"",u);sub(/[\/?#\\].*/,"",u);sub(/.*@/,"",u);'
-    r'gsub(/%5[Bb]/,"[",u);gsub(/%5[Dd]/,"]",u);if(u~/^\[/){u=substr(u,2);sub(/\].*/,"",u)}'
-    r'else if(u!~/:.*:/)sub(/:.*/,"",u);sub(/\.+$/,"",u);return tolower(u)} '
+    r'function name(u){sub(/.*@/,"",u);gsub(/%5[Bb]/,"[",u);gsub(/%5[Dd]/,"]",u);'
+    r'if(u~/^\[/){u=substr(u,2);sub(/\].*/,"",u)}else if(u!~/:.*:/)sub(/:.*/,"",u);sub(/\.+$/,"",u);return tolower(u)} '
+    r'function host(u){sub(/^[A-Za-z0-9+._-]+:\/\//,"",u);sub(/[\/?#\\].*/,"",u);return name(u)} '
 )
 PATH: Final = (
     r'function path(u){sub(/^[A-Za-z0-9+._-]+:\/\//,"",u);return match(u,/[\/?#\\]/)?substr(u,RSTART):""} '
@@ -29,9 +29,9 @@ DAYS: Final = (
 # The same in jq, and seconds since 1970 of a number or an ISO 8601 time.
 JQ_HOST: Final = (
     'def bare: sub("^[A-Za-z0-9+._-]+://"; ""); '
-    r'def host: bare | sub("[/?#\\\\].*"; "") | sub(".*@"; "") | '
-    'if startswith("[") then .[1:] | sub("[]].*"; "") elif test(":.*:") then . else sub(":.*"; "") end | '
-    'sub("[.]+$"; "") | ascii_downcase; '
+    'def name: sub(".*@"; "") | if startswith("[") then .[1:] | sub("[]].*"; "") '
+    'elif test(":.*:") then . else sub(":.*"; "") end | sub("[.]+$"; "") | ascii_downcase; '
+    r'def host: bare | sub("[/?#\\\\].*"; "") | name; '
     r'def path: bare | if test("[/?#\\\\]") then sub("^[^/?#\\\\]*"; "") else "" end; '
 )
 JQ_EPOCH: Final = (

@@ -1,125 +1,120 @@
-"""Programs of awk and jq that print the lines of Zeek's logs in which a terminal asked for a destination.
+"""Programs that show lines of Zeek's logs: awk for text with headings, jq for JSON lines (``observe.logs.shows``).
 
-awk finds the columns by the heading, each time one comes, so a program holds for files whose columns differ.
+They say over again what ``zeek_records`` reads: the host of http.log is that of the URL if the request was to a proxy,
+else the Host field, else the server's address; of ssl.log the name in the handshake, else the server's address; of
+dns.log the name that was asked for, if it is not one of an address or of the local network. awk finds the columns by
+the heading, each time one comes, so a program holds for files whose columns change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from andon.observe.logs.zeek_records import MARKS
+from andon.observe.logs.shows import (
+    HOST,
+    JQ_EPOCH,
+    JQ_HOST,
+    PATH,
+    Where,
+    awk_host,
+    awk_text,
+    jq_client,
+    jq_host,
+    jq_text,
+    jq_time,
+    seconds,
+)
 from andon.records.contact import LONGEST_URL
 
-if TYPE_CHECKING:
-    from andon.observe.logs.shows import Where
-
-_LOCAL: Final = (".local", ".arpa")
-_HEADING: Final = '/^#fields/{split("",n);for(i=2;i<=NF;i++)if(!($i in n))n[$i]=i-1;w=NF-1;next} /^#/{next} '
-_FIELD: Final = "function f(x,v){if(!(x in n))return \"\";v=$n[x];return v==U||v==E?\"\":v} "
-# The host of a request: of the URL if it has one, else of the header, else the server.
-_HTTP: Final = (
-    'function asked(m,u,h){m=toupper(f("method"));u=f("uri");h=f("host");'
-    'if(m=="CONNECT")return host(u==""?h:u);if(u~/^[^\\/:][^:]*:\\/\\//)return host(u);'
-    'h=host(h);return h==""?tolower(f("id.resp_h")):h} '
-    'function part(m,u){m=toupper(f("method"));u=f("uri");if(m=="CONNECT"||u=="*")return "";'
-    'return u~/^[^\\/:][^:]*:\\/\\//?path(u):u} '
+# v: the value of a field; to: the URL or authority that says the host, z what it is (1 CONNECT, 2 URL, 0 Host field);
+# l: which log the heading is of.
+_AWK: Final = (
+    r'function v(k){return k in n&&$n[k]!=U&&$n[k]!=E?$n[k]:""} '
+    r'function to(){if(toupper(v("method"))=="CONNECT"){z=1;return v("uri")==""?v("host"):v("uri")} '
+    r'if(v("uri")~/^[^\/:]+:\/\//){z=2;return v("uri")} z=0;return v("host")} '
+    r'function undot(h){sub(/\.$/,"",h);return tolower(h)} '
+    r'function log_of(){return p~/^(http|dns|ssl|conn)$/?p:"client_initial_dcid" in n?"":"trans_depth" in n?"http":'
+    r'"conn_state" in n?"conn":"trans_id" in n?"dns":"certificate.version" in n?"":"cipher" in n||"established" in n?'
+    r'"ssl":""} '
+    r'function asks(h){z=0;if(l=="http"){h=to();h=z==2?host(h):name(h);return h==""&&!z?tolower(v("id.resp_h")):h} '
+    r'if(l=="dns"){h=undot(v("query"));return v("qtype")==12||v("qtype_name")=="PTR"||h~/\.(local|arpa)$/||h!~/\./'
+    r'||v("id.resp_p")~/^(137|5353|5355)$/?"":h} '
+    r'if(l=="ssl"){h=undot(v("server_name"));return h==""?tolower(v("id.resp_h")):h} return ""} '
+    r'/^#separator/{p=""} /^#path\t/{p=$2} '
+    r"/^#fields\t/{for(k in n)delete n[k];c=NF-1;for(i=2;i<=NF;i++)if(!($i in n))n[$i]=i-1} /^#/{l=log_of();next} "
+    r'{sub(/\r$/,"")} '
 )
+# The same; $r and $p are the server's address and port.
+_JQ: Final = (
+    'def v(k): .[k] // "" | tostring; '
+    'def to: if v("method") | ascii_upcase == "CONNECT" then [1, if v("uri") == "" then v("host") else v("uri") end] '
+    'elif v("uri") | test("^[^/:]+://") then [2, v("uri")] else [0, v("host")] end; '
+    'def undot: sub("[.]$"; "") | ascii_downcase; '
+    'def log: if ._path | IN("http", "dns", "ssl", "conn") then ._path elif has("client_initial_dcid") then "" '
+    'elif has("trans_depth") then "http" elif has("conn_state") then "conn" elif has("trans_id") then "dns" '
+    'elif has("certificate.version") then "" elif has("cipher") or has("established") then "ssl" else "" end; '
+    'def asks: log as $l | if $l == "http" then to as $t | ($t[1] | if $t[0] == 2 then host else name end) | '
+    'if . == "" and $t[0] == 0 then $r else . end '
+    'elif $l == "dns" then v("qtype") as $q | v("qtype_name") as $k | (v("query") | undot) | '
+    'if $q == "12" or $k == "PTR" or test("[.](local|arpa)$") or (test("[.]") | not) '
+    'or ($p | test("^(137|5353|5355)$")) then "" else . end '
+    'elif $l == "ssl" then (v("server_name") | undot) | if . == "" then $r else . end '
+    'else "" end; '
+)
+_SPELLED: Final = {"id\\.": '.["id.{}"]', "id_": ".id_{}", "id.": ".id.{}"}
 
 
 def shows(where: Where, state: Mapping[str, Any]) -> tuple[str, str] | None:
-    """(tool, the program that prints the lines of ``where``); None where there is none."""
-    return text(where, state) if "heading" in state else json(where, state)
+    """(tool, program) that prints the lines of ``where``; None where it cannot say for certain which they are."""
+    texts = where.host + where.terminal + (where.path or "")
+    if not texts.isascii() or "\\" in texts or len(where.path or "") >= LONGEST_URL:
+        return None  # Zeek escapes what is not ASCII, and long paths are cut
+    return _json(where, state) if "spelled" in state else _text(where, state)
 
 
-def text(where: Where, state: Mapping[str, Any]) -> tuple[str, str] | None:
-    """("awk", program) for text logs; None for separators other than the tab, and for users."""
-    from andon.observe.logs.shows import HOST, PATH, awk_host, awk_text, awk_time
-
+def _text(where: Where, state: Mapping[str, Any]) -> tuple[str, str] | None:
     heading = state["heading"]
-    if heading["separator"] != "\t" or not _plain(where):
+    if heading["separator"] != "\t":
         return None
     begin = f'BEGIN{{FS="\\t";U={awk_text(heading["unset"])};E={awk_text(heading["empty"])}}} '
-    same = ['NF==w&&f("ts")~/^[0-9]+[.]?[0-9]*$/', f'f("id.orig_h")=={awk_text(where.terminal)}']
-    time = awk_time(where, '(f("ts")*1000)')
-    same += [time] if time != "1" else []
-    http = [f'{awk_host(where, "asked()")}']
+    address, user = f'tolower(v("id.orig_h"))=={awk_text(where.terminal)}', '(z?v("username"):"")'
+    client = {
+        "address": address,
+        "user": f"{user}=={awk_text(where.terminal)}",
+        "nobody": f'{address}&&{user}==""',
+    }[where.field]
+    conditions = ["NF==c", 'v("ts")~/^[0-9]+[.]?[0-9]*$/', f"({awk_host(where, 'asks()')})", client]
+    if where.start is not None:
+        conditions.append(f'v("ts")+0>={seconds(where.start)}')
+    if where.end is not None:
+        conditions.append(f'v("ts")+0<{seconds(where.end)}')
     if where.path is not None:
-        http.append(f"part()=={awk_text(where.path)}")
-    kinds = [f'("trans_depth" in n)&&{"&&".join(http)}']
-    if where.path in (None, ""):
-        question = 'q(f("query"))'
-        local = "".join(f"&&{question}!~/[.]{ending[1:]}$/" for ending in _LOCAL)
-        kinds.append(
-            f'("trans_id" in n)&&!("trans_depth" in n)&&f("qtype")!=12&&f("qtype_name")!="PTR"&&'
-            f'f("id.resp_p")!~/^(137|5353|5355)$/&&{question}~/[.]/{local}&&{awk_host(where, question)}'
-        )
-        name = '(q(f("server_name"))==""?tolower(f("id.resp_h")):q(f("server_name")))'
-        kinds.append(
-            f'("server_name" in n)&&!("client_initial_dcid" in n)&&!("trans_id" in n)&&{awk_host(where, name)}'
-        )
-    functions = f'{HOST}{PATH}{_FIELD}{_HTTP}function q(v){{sub(/[.]$/,"",v);return tolower(v)}} '
-    return "awk", f"{functions}{begin}{_HEADING}{'&&'.join(same)}&&(({')||('.join(kinds)}))"
+        url = '(z==1||v("uri")=="*"||l!="http"?"":z==2?path(v("uri")):v("uri"))'
+        conditions.append(f"{url}=={awk_text(where.path)}")
+    return "awk", begin + HOST + PATH + _AWK + "&&".join(conditions)
 
 
-def json(where: Where, state: Mapping[str, Any]) -> tuple[str, str] | None:
-    """("jq", program) for JSON lines; None where lines were no JSON, at which jq stops."""
-    from andon.observe.logs.shows import jq_text
-
-    whole = all(bound is None or bound % 1_000_000_000 == 0 for bound in (where.start, where.end))
-    if state["bad"] or not whole or not _plain(where):
+def _json(where: Where, state: Mapping[str, Any]) -> tuple[str, str] | None:
+    end = _SPELLED.get(str(state["spelled"]))
+    if end is None:
         return None
-    spelled = str(state["spelled"])
-    ends = {end: _end(spelled, end) for end in ("orig_h", "resp_h", "resp_p")}
-    known = " ".join(f'elif has("{field}") then "{log}"' for log, field in MARKS)
-    kind = f'._path//({known[2:]} else "" end)'
-    name = jq_text(where.host)
-    same = f"(.==({name}))"
-    if where.below:
-        same = f"(.=={name} or endswith({jq_text('.' + where.host)}))"
-    conditions = [f"({ends['orig_h']}=={jq_text(where.terminal)})"]
-    time = (
-        '(.ts|if type=="number" then (if .>1e11 then ./1000 else . end) '
-        'else (sub("[.][0-9]+";"")|sub("Z?$";"Z")|fromdateiso8601) end)'
-    )
-    conditions += [f"{time}>={where.start // 1_000_000_000}"] if where.start is not None else []
-    conditions += [f"{time}<{where.end // 1_000_000_000}"] if where.end is not None else []
-    host = (
-        'def host: sub("^[A-Za-z0-9+._-]+://";"")|sub("[/?#\\\\\\\\].*";"")|sub(".*@";"")|'
-        'if startswith("[") then sub("^.";"")|sub("\\\\].*";"") elif test(":.*:")|not then sub(":.*";"") else . end|'
-        'sub("[.]+$";"")|ascii_downcase;'
-    )
-    absolute = '(.uri//""|test("^[^/:][^:]*://"))'
-    asked = (
-        f'(if (.method//""|ascii_upcase)=="CONNECT" then (.uri//.host//""|host) elif {absolute} then (.uri|host) '
-        f'else ((.host//""|host)|if .=="" then null else . end)//({ends["resp_h"]}|ascii_downcase) end)'
-    )
-    http = f"({asked}|{same})"
+    user = '(if log == "http" and to[0] > 0 then v("username") else "" end)'
+    conditions = [
+        jq_host(where, "asks"),
+        jq_client(where, end.format("orig_h"), user),
+        *jq_time(where, ".ts"),
+    ]
     if where.path is not None:
-        part = (
-            f'(if (.method//""|ascii_upcase)=="CONNECT" or .uri=="*" then "" elif {absolute} then '
-            '(.uri|sub("^[^/:][^:]*://";"")|if test("[/?#]") then sub("^[^/?#]*";"") else "" end) else (.uri//"") end)'
+        url = (
+            'if log != "http" or v("uri") == "*" then "" else to as $t | '
+            'if $t[0] == 1 then "" elif $t[0] == 2 then v("uri") | path else v("uri") end end'
         )
-        http += f" and {part}=={jq_text(where.path)}"
-    kinds = [f'($k=="http" and {http})']
-    if where.path in (None, ""):
-        lower = 'sub("[.]$";"")|ascii_downcase'
-        kinds.append(
-            f'($k=="dns" and .qtype!=12 and .qtype_name!="PTR" and ({ends["resp_p"]}|IN(137,5353,5355)|not) and '
-            f'((.query//"")|{lower}|(test("[.]") and (test("[.](local|arpa)$")|not) and {same})))'
-        )
-        kinds.append(
-            f'($k=="ssl" and (((.server_name//"")|{lower}|if .=="" then null else . end)//'
-            f'({ends["resp_h"]}|ascii_downcase)|{same}))'
-        )
-    return "jq", f"{host} ({kind}) as $k|select({' and '.join(conditions)} and ({' or '.join(kinds)}))"
-
-
-def _plain(where: Where) -> bool:
-    """Can it be told by the address, and were its texts kept as they stand in the log?"""
-    cut = where.path is not None and len(where.path.encode()) >= LONGEST_URL
-    return where.field == "address" and not cut and "�" not in where.host + (where.path or "")
-
-
-def _end(spelled: str, end: str) -> str:
-    return f".id.{end}" if spelled == "id." else f'.["{spelled}{end}"]'.replace("\\", "")
+        conditions.append(f"({url}) == {jq_text(where.path)}")
+    bound = (
+        f'({end.format("resp_h")} // "" | tostring | ascii_downcase) as $r | '
+        f'({end.format("resp_p")} // "" | tostring) as $p | '
+    )
+    functions = JQ_HOST + (JQ_EPOCH if where.start is not None or where.end is not None else "")
+    # $r and $p are bound before the functions that use them.
+    return "jq", f"{functions}fromjson? | objects | {bound}{_JQ}select({' and '.join(conditions)})"

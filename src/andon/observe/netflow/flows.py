@@ -8,6 +8,7 @@ the sampling interval.
 
 from __future__ import annotations
 
+import itertools
 import socket
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,14 +70,16 @@ class Made:
     sampled: int = 0
 
 
-def decode(template: Template, sets: list[bytes], packets: np.ndarray, heads: Heads, source: str) -> list[Made]:
-    """Flows of the sets of one template; ``packets``: of each set, its place in ``heads``. A few records at a time, since
-    what they take here is many times what they take in a packet of someone who wants that."""
+def decode(
+    template: Template, sets: list[bytes], packets: np.ndarray, heads: Heads, source: str
+) -> list[Made]:
+    """Flows of the sets of one template; ``packets``: of each set, its place in ``heads``. A few records at a time,
+    since what they take here is many times what they take in a packet of someone who wants that."""
     room = np.cumsum([len(one) // template.least for one in sets]) // _ROWS
     edges = [0, *(np.flatnonzero(np.diff(room)) + 1).tolist(), len(sets)]
     return [
         _decode(template, sets[first:last], packets[first:last], heads, source)
-        for first, last in zip(edges[:-1], edges[1:], strict=True)
+        for first, last in itertools.pairwise(edges)
     ]
 
 
@@ -243,7 +246,9 @@ class _Records:
         """Seconds since 1900 and a binary fraction (RFC 7011, 6.1.9)."""
         bits = value.view(np.uint64)
         seconds = (bits >> np.uint64(32)).astype(np.int64) - _NTP
-        fraction = ((bits & np.uint64(0xFFFFFFFF)) * np.uint64(1_000_000_000) + np.uint64(1 << 31)) >> np.uint64(32)
+        fraction = (
+            (bits & np.uint64(0xFFFFFFFF)) * np.uint64(1_000_000_000) + np.uint64(1 << 31)
+        ) >> np.uint64(32)
         return np.where(seconds >= 0, seconds * 1_000_000_000 + fraction.astype(np.int64), -1)
 
     @staticmethod

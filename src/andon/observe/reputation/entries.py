@@ -45,6 +45,7 @@ RAW: Final = pa.schema(
 _LABEL: Final = r"[a-z0-9_\x{80}-\x{10FFFF}]([a-z0-9_\x{80}-\x{10FFFF}-]{0,61}[a-z0-9_\x{80}-\x{10FFFF}])?"
 _NAME: Final = rf"^{_LABEL}(\.{_LABEL})+$"
 _LONGEST: Final = 253
+_AT_ONCE: Final = 1 << 17  # rows that are looked at together, so that memory depends little on the list
 _LONGEST_URL: Final = 2048
 _PORT: Final = re.compile(r"\[?([^\[\]]*)\]?:([0-9]{1,5})")
 _WIDEST: Final = {4: 8, 6: 16}
@@ -100,19 +101,22 @@ def raw_table(rows: int, **columns: pa.Array) -> pa.Table:
 
 def entries(raw: pa.Table, name: str, colour: str | None, skipped: Skipped) -> pa.Table:
     """Entries of ``records.reputation`` of a table of ``RAW``; ``colour`` is that of rows that say none."""
-    raw = raw.combine_chunks()
-    said = _filled(raw, "colour", colour or "")
-    raw = _put(raw, "colour", said)
+    parts = [
+        _entries(raw.slice(at, _AT_ONCE).combine_chunks(), name, colour, skipped)
+        for at in range(0, raw.num_rows, _AT_ONCE)
+    ]
+    return _once(pa.concat_tables([RAW.empty_table(), *parts]))
+
+
+def _entries(raw: pa.Table, name: str, colour: str | None, skipped: Skipped) -> pa.Table:
+    raw = _put(raw, "colour", _filled(raw, "colour", colour or ""))
     raw = _put(raw, "list", _filled(raw, "list", name))
     raw = raw.filter(~pc.field("colour").isin(["gray", "grey"]))  # what nobody has judged
     known = pc.field("colour").isin([BLACK, WHITE])
     _refuse(raw.filter(~known), "no colour: say whether the list is black or white", skipped)
     raw = _split(raw.filter(known), skipped)
-    named, other = (
-        raw.filter(pc.field("type").isin([DOMAIN, HOST])),
-        raw.filter(~pc.field("type").isin([DOMAIN, HOST])),
-    )
-    return _once(pa.concat_tables([_names(named, skipped), other]))
+    named = pc.field("type").isin([DOMAIN, HOST])
+    return pa.concat_tables([_names(raw.filter(named), skipped), raw.filter(~named)])
 
 
 def _put(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
@@ -274,7 +278,9 @@ def _names(table: pa.Table, skipped: Skipped) -> pa.Table:
     domain = np.asarray(pc.equal(table["type"], DOMAIN), bool)
     everything = np.asarray(local, bool) | single
     wrong = ~everything & ~np.asarray(good, bool)
-    platform = ~everything & ~wrong & suffix & black & domain
+    # Where any name in its place is a suffix too (``*.localto.net``), it is one customer's and stands for itself.
+    one_of_many = suffix & are_suffixes(pc.replace_substring_regex(values, r"^[^.]*", "any-other-name"))
+    platform = ~everything & ~wrong & suffix & black & domain & ~one_of_many
     _refuse(
         table.filter(pa.array(everything)), "a name of every machine, or a whole top-level domain", skipped
     )
@@ -282,7 +288,7 @@ def _names(table: pa.Table, skipped: Skipped) -> pa.Table:
     _refuse(
         table.filter(pa.array(platform)), "a public suffix: it would make all its customers black", skipped
     )
-    alone = pa.array(suffix & ~black & domain)
+    alone = pa.array(suffix & domain & (~black | one_of_many))
     table = _put(table, "type", pc.if_else(alone, pa.scalar(HOST, pa.string()), table["type"]))
     return table.filter(pa.array(~(everything | wrong | platform)))
 

@@ -61,7 +61,7 @@ def read(path: Path, data: bytes, skipped: Skipped) -> pa.Table:
         raise TableError(f"{path}: nothing but comments")
     heading = _heading(lines, head[0])
     if heading is not None:
-        return _csv(heading, lines, skipped)
+        return _csv(*heading, lines, skipped)
     if sum(bool(_RANKED.fullmatch(line)) for line in head) > len(head) // 2:
         return _ranked(lines, skipped)
     if sum(line.split()[0] in _LOCAL and len(line.split()) > 1 for line in head) > len(head) // 2:
@@ -84,8 +84,9 @@ def columns_of(names: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _heading(lines: list[str], first: str) -> list[str] | None:
-    """Names of columns: the first line that is no comment, or the last comment before it (as abuse.ch writes)."""
+def _heading(lines: list[str], first: str) -> tuple[list[str], str] | None:
+    """Names of columns and what parts them: of the first line that is no comment, or of the last comment before it
+    (as abuse.ch writes)."""
     before: list[str] = []
     for line in lines[:_HEAD]:
         if line.lstrip().startswith("#"):
@@ -93,19 +94,16 @@ def _heading(lines: list[str], first: str) -> list[str] | None:
         elif line.strip():
             break
     for line in [first, *reversed(before)]:
-        names = next(csv.reader([line], skipinitialspace=True, delimiter=_delimiter(line)), [])
+        delimiter = max(",;\t", key=line.count)
+        names = next(csv.reader([line], skipinitialspace=True, delimiter=delimiter), [])
         found = columns_of(names)
         if (
             "value" in found
             and (len(names) > 1 or _key(line) in COLUMNS["value"])
             and "." not in names[found["value"]]
         ):
-            return names
+            return names, delimiter
     return None
-
-
-def _delimiter(line: str) -> str:
-    return max(",;\t", key=line.count)
 
 
 def when(text: Any) -> int | None:
@@ -122,12 +120,11 @@ def when(text: Any) -> int | None:
     return seconds * 1_000_000_000 if 0 <= seconds < 9_000_000_000 else None
 
 
-def _csv(names: list[str], lines: list[str], skipped: Skipped) -> pa.Table:
+def _csv(names: list[str], delimiter: str, lines: list[str], skipped: Skipped) -> pa.Table:
     place, raw = columns_of(names), Raw()
     wide = max(place.values())
     ids = next((n for n, name in enumerate(names) if _key(name) == "toids"), None)
     data = (line for line in lines if not line.lstrip().startswith("#"))
-    delimiter = _delimiter(",".join(names) if not any(names[0] in line for line in lines[:1]) else lines[0])
     number = 0
     try:
         for number, cells in enumerate(csv.reader(data, skipinitialspace=True, delimiter=delimiter), 1):

@@ -152,6 +152,18 @@ def source_of(table: SourceTable, site: Site | None = None) -> Source:
     return InterfaceSource(table.name, table.interface, ring_bytes=table.ring, promiscuous=table.promiscuous)
 
 
+def sources_of(config: Config, site: Site, path: Path) -> list[Source]:
+    """The sources of every ``[[source]]``. Raises ConfigError."""
+    made = []
+    for number, table in enumerate(config.source):
+        try:
+            made.append(source_of(table, site))
+        except (OSError, ValueError) as error:
+            file = table.key or table.path or path
+            raise _wrong(path, ("source", number, "key"), _text(error, file)) from error
+    return made
+
+
 def options_of(table: SourceTable, site: Site | None = None) -> Options:
     """What the table says about the log's format and terminals. Raises OSError, ValueError."""
     key = None

@@ -18,7 +18,7 @@ from andon.run.feed import Telescope
 from andon.run.live.config import Config
 from andon.run.live.ledger import Ledger, state_folder
 from andon.run.live.messages import messages_for
-from andon.run.live.parts import engines_of, kinds_of, reports_of, sinks_of, site_of, source_of
+from andon.run.live.parts import engines_of, kinds_of, reports_of, sinks_of, site_of, sources_of
 from andon.run.live.past import Past
 from andon.run.live.pump import Pump
 from andon.run.live.records import RecordFiles
@@ -61,7 +61,7 @@ class Service:
         self.site, remarks = site_of(config, path)
         engines = engines_of(config, self.site, path)
         sinks = sinks_of(config, path)
-        self.sources = [source_of(table, self.site) for table in config.source]
+        self.sources = sources_of(config, self.site, path)
         self.sources += [reports_of(table) for table in config.reports]
         for source in self.sources:
             if isinstance(source, FolderSource | AnyLog | ReportSource):

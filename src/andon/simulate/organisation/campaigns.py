@@ -300,8 +300,10 @@ def _exposures(
             week * pool
             + (np.where(local, who.department[terminal], rng.integers(0, 1 << 20, len(week))) % pool)
         ) % len(bad)
-        malicious = dest.kind[np.maximum(made.hosts, 0)] == where.MALICIOUS
-        made.hosts[:] = np.where(malicious & (made.hosts >= 0), bad[place][:, None], made.hosts)
+        # The page was met; what it would have brought was not fetched.
+        made.hosts[np.arange(len(made)), (made.hosts >= 0).sum(axis=1) - 1] = -1
+        malicious = (made.hosts >= 0) & (dest.kind[np.maximum(made.hosts, 0)] == where.MALICIOUS)
+        made.hosts[:] = np.where(malicious, bad[place][:, None], made.hosts)
     return made
 
 

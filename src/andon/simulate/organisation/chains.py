@@ -113,7 +113,8 @@ def hops(scenario: Scenario, who: People, dest: Sites, of: Chains, name: str, da
     web = np.where(
         dest.odd[host], paths.ODD[0] + hashed % paths.ODD[1], paths.PAGE[0] + hashed % paths.PAGE[1]
     )
-    payload = last & ((kind != BENIGN) | (dest.kind[host] == where.DOWNLOAD))
+    infects = (kind != BENIGN) & (of.campaign[chain] >= 0)  # who is but exposed gets no program
+    payload = last & (infects | (dest.kind[host] == where.DOWNLOAD))
     program = paths.DOWNLOAD[0] + hashed % paths.DOWNLOAD[1] // 4 * 4 + np.where(hashed % 3 == 0, 1, 0)
     made["path"] = np.where(payload, program, web)
     redirects = ~last & ~np.r_[by_page[1:], False]

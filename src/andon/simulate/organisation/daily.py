@@ -32,8 +32,7 @@ class Daily:
     def __init__(self, world: World) -> None:
         self.world, dest = world, world.dest
         self.colour = colours(world.scenario, dest, world.plan)
-        addresses = world.who.addresses(0)
-        names = [user or a for user, a in zip(world.who.users, addresses, strict=True)]
+        names = world.who.names()
         self.names = names
         self._by_name = np.argsort(np.array(names, object))
         self._hosts = dest.names

@@ -23,7 +23,7 @@ def write_leases(scenario: Scenario, who: People, out: Path) -> None:
                 mac = f"02:00:{i >> 24 & 255:02x}:{i >> 16 & 255:02x}:{i >> 8 & 255:02x}:{i & 255:02x}"
                 file.write(
                     f"lease {address} {{\n  starts {_when(begin)};\n  ends {_when(end)};\n  binding state active;\n"
-                    f'  hardware ethernet {mac};\n  client-hostname "pc-{i:05d}";\n}}\n'
+                    f'  hardware ethernet {mac};\n  client-hostname "{who.device(i)}";\n}}\n'
                 )
 
 

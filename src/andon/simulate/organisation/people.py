@@ -62,6 +62,19 @@ class People:
     def of_role(self, role: int) -> np.ndarray:
         return np.nonzero(self.role == role)[0]
 
+    def device(self, terminal: int) -> str:
+        """Its host name, as leases have it."""
+        return f"pc-{terminal:05d}"
+
+    def names(self) -> list[str]:
+        """What an analysis calls each terminal: its user; if nobody is named its device, where leases tell it, else its
+        address."""
+        made = []
+        for i, (user, address) in enumerate(zip(self.users, self.addresses(0), strict=True)):
+            leased = self.lease_days and self.role[i] != CAMERA
+            made.append(user or (self.device(i) if leased else address))
+        return made
+
     def addresses(self, day: int) -> list[str]:
         """Inside address of each terminal on a day: 10.D.x.y, from the range of its department."""
         number = self.number

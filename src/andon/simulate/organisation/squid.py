@@ -66,7 +66,9 @@ class Squid:
             return b""
         day = int(block["ts"][0] + block["elapsed"][0]) // DAY
         if day != self._day:
-            self._day, self._addresses = day, texts(self.who.addresses(day))
+            # What ended today may have begun yesterday, when its terminal had another address.
+            both = self.who.addresses(max(day - 1, 0)) + self.who.addresses(day)
+            self._day, self._addresses = day, texts(both)
         room = int(
             self._host_length[block["host"]].sum() + self._path_length[block["path"]].sum()
         ) + 260 * len(block)
@@ -80,7 +82,7 @@ class Squid:
         end = _write(
             block, self.scenario.begin, self.combined, *self._prefix, *self._origin, *self._path, *self._mime,
             *self._users, *self._agents, *self._methods, *self._status, self._direct, *self._addresses,
-            self.dest.server, month, out,
+            self.dest.server, month, day * DAY, self.who.count, out,
         )  # fmt: skip
         return out[:end].tobytes()
 
@@ -169,14 +171,15 @@ def _write(
     path_ends: np.ndarray, mime: np.ndarray, mime_ends: np.ndarray, users: np.ndarray, user_ends: np.ndarray,
     agents: np.ndarray, agent_ends: np.ndarray, methods: np.ndarray, method_ends: np.ndarray, status: np.ndarray,
     status_ends: np.ndarray, direct: np.ndarray, clients: np.ndarray, client_ends: np.ndarray, servers: np.ndarray,
-    months: np.ndarray, out: np.ndarray,
+    months: np.ndarray, midnight: int, terminals: int, out: np.ndarray,
 ) -> int:  # fmt: skip
     at = 0
     for i in range(block.shape[0]):
         one = block[i]
         end = begin + one.ts + one.elapsed
+        client = one.terminal + terminals if one.ts >= midnight else one.terminal
         if combined:
-            at = _put(out, at, clients, client_ends, one.terminal)
+            at = _put(out, at, clients, client_ends, client)
             out[at], out[at + 1], out[at + 2] = 32, 45, 32
             at = _put(out, at + 3, users, user_ends, one.terminal)
             out[at], out[at + 1] = 32, 91
@@ -190,7 +193,7 @@ def _write(
             out[at] = 32
             at = _number(out, at + 1, one.elapsed, 6, 32)
             out[at] = 32
-            at = _put(out, at + 1, clients, client_ends, one.terminal)
+            at = _put(out, at + 1, clients, client_ends, client)
             out[at] = 32
             at = _put(out, at + 1, status, status_ends, one.status)
             out[at] = 32

@@ -155,9 +155,8 @@ class Ledger:
         }
 
     def names(self) -> list[str]:
-        """What an analysis calls the terminals: user where the log has one, else address (of the first day)."""
-        addresses = self.world.who.addresses(0)
-        return [user or a for user, a in zip(self.world.who.users, addresses, strict=True)]
+        """What an analysis calls the terminals (``People.names``)."""
+        return self.world.who.names()
 
     def _terminals(self, names: list[str]) -> tuple[dict[str, Any], int]:
         world, plan = self.world, self.world.plan
@@ -167,6 +166,7 @@ class Ledger:
         return {
             "terminal": names,
             "address": world.who.addresses(0),
+            "device": [world.who.device(i) for i in range(world.who.count)],
             "user": world.who.users,
             "department": pa.array(world.who.department, pa.int32()),
             "role": [ROLES[r] for r in world.who.role.tolist()],

@@ -17,7 +17,7 @@ from .people import shift
 from .scenario import DAY, FORMATS, Scenario
 from .squid import Squid
 from .truth import Ledger
-from .zeek import Zeek
+from .zeek import COLUMNS, Zeek
 
 LOGS: Final = ("squid", "zeek", "flows")
 
@@ -46,14 +46,17 @@ def simulate(
 ) -> Made:
     """Write the scenario into ``out`` and the truth into ``out/truth``; folders are made if absent.
 
-    ``logs``: "squid" is ``access.log`` in ``log_format``; "zeek" is ``zeek/{conn,http,dns,ssl}.log``; "flows" is
-    ``zeek/conn.log`` alone. Raises OSError, and ValueError for an unknown log or format.
+    Logs of an earlier scenario in ``out`` are removed. ``logs``: "squid" is ``access.log`` in ``log_format``; "zeek"
+    is ``zeek/{conn,http,dns,ssl}.log``; "flows" is ``zeek/conn.log`` alone. Raises OSError, and ValueError for an
+    unknown log or format.
     """
     if unknown := set(logs) - set(LOGS):
         raise ValueError(f"no log {', '.join(sorted(unknown))}; there are {', '.join(LOGS)}")
     if log_format not in FORMATS:
         raise ValueError(f"the format is one of {', '.join(FORMATS)}, not {log_format!r}")
     out.mkdir(parents=True, exist_ok=True)
+    for old in ("access.log", "dhcpd.leases", *(f"zeek/{name}.log" for name in COLUMNS)):
+        (out / old).unlink(missing_ok=True)  # of another scenario: logs of two would not fit together
     world = World(scenario)
     ledger = Ledger(world)
     lists(world, out / "lists")

@@ -76,7 +76,8 @@ class Zeek:
 
     def _set_day(self, day: int) -> None:
         if day != self._day:
-            self._day, self._addresses = day, pa.array(self.who.addresses(day))
+            both = self.who.addresses(max(day - 1, 0)) + self.who.addresses(day)
+            self._day, self._addresses = day, pa.array(both)  # of the day before, and of this one
 
     def web(self, block: np.ndarray) -> None:
         """A block of the proxy's lines, all of one day."""
@@ -221,10 +222,11 @@ class Zeek:
         target: pa.Array,
         to: np.ndarray,
     ) -> Columns:
+        client = terminal + np.where(ts >= self._day * DAY, self.who.count, 0)
         uid = pc.binary_join_element_wise("C", pc.cast(pa.array(key), pa.string()), "")
         return {
             "ts": self._seconds(self.scenario.begin + ts), "uid": uid,
-            "id.orig_h": self._addresses.take(pa.array(terminal)),
+            "id.orig_h": self._addresses.take(pa.array(client)),
             "id.orig_p": pa.array(port), "id.resp_h": target, "id.resp_p": pa.array(to),
         }  # fmt: skip
 

@@ -270,7 +270,7 @@ def infer(
         for _ in range(rules.whole + (cycle == 0)):
             whole += 1
             # Times of infection hold for a cycle, or what stands at the threshold would flicker.
-            change = around(outer, 1.0 if whole <= rules.bold else slowly, cycle + 1 < rules.cycles)
+            change = around(outer, 1.0, cycle + 1 < rules.cycles)
         if cycle and change < rules.close:
             break
         inner, chosen = outer.part(rules)

@@ -18,6 +18,7 @@ _FAINTLY, _SURE = (
     0.7,
 )  # domains below the first count little, however many they are; above the other in full
 _LEAST_OF_POLLS: Final = -0.2  # who polls did not stray there: its innocence says little of the destination
+_AFTER: Final = 0.5  # of the visits to a landing page that are not timely: what one after the infection counts
 _SUSPECT: Final = 0.5  # from here on a contact dates a terminal's infection
 
 
@@ -50,22 +51,25 @@ def to_terminals(
         end = start[u + 1]
         while i < end:
             domain = group[i]
-            best = 0.0
+            best, trust = 0.0, 0.0
             when = NEVER
             j = i
             while j < end and group[j] == domain:
                 d = reached[j]
                 bad = q[d, 0]
                 best = max(best, shows[j] * bad + handed * q[d, 1])
+                if bad == 1.0:
+                    trust = 1.0  # it is known
                 if bad > _SUSPECT:
                     when = min(when, np.int64(first[edge[j]]))
                 j += 1
             part = -best
             if best > 1e-4:
                 part = np.log1p(-min(best, 0.999999))
-            if best < _SURE:
-                sure = max(0.0, (best - _FAINTLY) / (_SURE - _FAINTLY))
-                little = part * min(1.0, 2.0 * best)
+            trust = max(trust, best)
+            if trust < _SURE:
+                sure = max(0.0, (trust - _FAINTLY) / (_SURE - _FAINTLY))
+                little = part * min(1.0, 2.0 * trust)
                 total += sure * part
                 weak += (1.0 - sure) * little
                 part = sure * part + (1.0 - sure) * little
@@ -126,7 +130,9 @@ def _said(
     if when != NEVER:
         ago = when - np.int64(first[e])
         factor = 1.0 - timely
-        if 0 <= ago <= before:
+        if ago < 0:
+            factor *= _AFTER
+        elif ago <= before:
             factor += timely * active / before
     return _visit(p, 1.0, stray, crowd[u], most), _visit(p, factor, passing, crowd[u], most)
 

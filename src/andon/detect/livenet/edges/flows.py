@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from andon.detect.livenet.edges.gather import LONGEST_TEXT, MOST_BYTES, Piece, Words, words_of
+from andon.detect.livenet.edges.gather import MOST_BYTES, Piece, Words, words_of
 from andon.detect.livenet.edges.lists import ipv4_numbers
 from andon.detect.livenet.edges.names import ascending
 from andon.records.columns import column
@@ -86,7 +86,7 @@ def flow_piece(batch: pa.RecordBatch, salt: int, inside: Networks, nobody: Netwo
     nothing = Words(text_keys(pa.array([""]), salt), pa.array([""], pa.string()), np.zeros(count, np.int64))
     host = words_of(batch.column("dst"), salt)
     return Piece(
-        words_of(batch.column("terminal"), salt, LONGEST_TEXT), host, words_of(batch.column("src"), salt), nothing,
+        words_of(batch.column("terminal"), salt), host, words_of(batch.column("src"), salt), nothing,
         host, np.zeros(count, np.uint16), column(batch, "ts"), np.minimum(column(batch, "bytes_in"), MOST_BYTES),
         np.minimum(column(batch, "bytes_out"), MOST_BYTES), np.zeros(count, np.uint8), column(batch, "dst_port"),
     )  # fmt: skip

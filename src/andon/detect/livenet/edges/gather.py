@@ -32,7 +32,10 @@ from andon.records.contact import DNS, TLS
 from andon.sketch.texts import text_keys
 
 LONGEST_NAME = 253  # bytes of a DNS name; a longer "host" is none
-LONGEST_TEXT = 200  # characters of a user or device that tell it apart
+_LONGEST_TEXT, _CUT = (
+    255,
+    60,
+)  # bytes of a name of a user, device or server; characters that stay of a longer one
 MOST_BYTES = 1 << 40  # that one contact may claim
 _DAY, _MS = 86_400_000_000_000, 1_000_000
 NO_FIELD, NO_AGENT = 0, 1  # numbers of agents: the log has no such field; it was empty
@@ -79,18 +82,20 @@ def _used(keys: np.ndarray, texts: pa.Array, codes: np.ndarray) -> Words:
     return Words(keys[used], texts.filter(pa.array(used)), (np.cumsum(used) - 1)[codes])
 
 
-def words_of(array: pa.Array, salt: int, longest: int = 0) -> Words:
+def words_of(array: pa.Array, salt: int, cut: bool = True) -> Words:
+    """The words of a dictionary column; ``cut``: names that are too long are shortened."""
     words = array.dictionary.fill_null("")
-    if longest:
-        words = pc.utf8_slice_codeunits(words, 0, longest)
+    long = pc.greater(pc.binary_length(words), _LONGEST_TEXT)
+    if cut and pc.any(long).as_py():
+        words = pc.if_else(long, pc.utf8_slice_codeunits(words, 0, _CUT), words)
     codes = array.indices.to_numpy(zero_copy_only=False)
     return _used(text_keys(words, salt), words, codes)
 
 
 def piece(batch: pa.RecordBatch, salt: int) -> tuple[Piece, int, int]:
     """(contacts that can be edges, contacts of no terminal, contacts of no destination)."""
-    terminal = words_of(batch.column("terminal"), salt, LONGEST_TEXT)
-    host = words_of(batch.column("host"), salt)
+    terminal = words_of(batch.column("terminal"), salt)
+    host = words_of(batch.column("host"), salt, cut=False)
     unnamed = np.asarray(pc.is_in(terminal.texts, pa.array(["", "-"])))[terminal.codes]
     sizes = np.asarray(pc.binary_length(host.texts))
     nowhere = ((sizes == 0) | (sizes > LONGEST_NAME))[host.codes] & ~unnamed
@@ -98,9 +103,9 @@ def piece(batch: pa.RecordBatch, salt: int) -> tuple[Piece, int, int]:
     if not rows.all():
         batch = batch.filter(pa.array(rows))
         terminal, host = terminal.kept(rows), host.kept(rows)
-    address = words_of(batch.column("address"), salt, LONGEST_TEXT)
-    user = words_of(batch.column("user"), salt, LONGEST_TEXT)
-    server = words_of(batch.column("server"), salt, LONGEST_TEXT)
+    address = words_of(batch.column("address"), salt)
+    user = words_of(batch.column("user"), salt)
+    server = words_of(batch.column("server"), salt)
     made = Piece(
         terminal, host, address, user, server, _agents(batch.column("agent"), salt), column(batch, "ts"),
         np.minimum(column(batch, "bytes_in"), MOST_BYTES), np.minimum(column(batch, "bytes_out"), MOST_BYTES),

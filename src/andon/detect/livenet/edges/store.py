@@ -50,6 +50,8 @@ class Bounds:
             and len(run.terminals) <= max(self.rows // 8, 16)
             and len(run.events) <= 8 * self.rows
             and len(run.facets) <= 4 * self.rows
+            # Texts have at most 255 bytes, so those of two runs together stay below 2^31.
+            and int(np.searchsorted(run.facets, np.uint64(PORT_OF << 56))) <= max(self.rows // 2, 64)
             and run.hosts.nbytes <= 64 * self.rows
         )
 

@@ -43,8 +43,8 @@ class Grouped:
     def merge(self, other: Self) -> None:
         if (self.limit, self.salt, self.spec) != (other.limit, other.salt, other.spec):
             raise ValueError("only tables of the same shape, limit and hash key can be merged")
-        self.level = max(self.level, other.level)
         held = other.columns()
+        self.level = max(self.level, other.level)
         self.add(held["key"], {name: held[name] for name in self.spec})
         self._fold()
 
@@ -94,8 +94,8 @@ class Grouped:
         return columns if keep.all() else {name: values[keep] for name, values in columns.items()}
 
     def to_bytes(self) -> bytes:
-        scalars = {"limit": self.limit, "salt": int(self.salt), "level": self.level, "waiting": 0}
-        return pack("grouped", 1, self.columns(), scalars)
+        columns = self.columns()  # first: folding may raise the level
+        return pack("grouped", 1, columns, {"limit": self.limit, "salt": int(self.salt), "level": self.level})
 
     @classmethod
     def from_bytes(cls, data: bytes, spec: Mapping[str, str]) -> Self:

@@ -8,8 +8,8 @@ be worth a look (``FLOORS``).
 
 An alert is told on the day it opens. While it is open nothing of that terminal is learned; two quiet days close it. A
 change that stays for ``drift`` days is the new usual: it is told once as drift, and the terminal's series are learned
-anew. Where a third of the peers of a terminal (five at least) change in one metric on a day, that is one event of
-theirs.
+anew. Where three peers of a terminal or more (and 6 % of them) change alike on a day, in anything but scanning and
+what they send to one place, that is one event of theirs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,11 @@ from andon.detect.livenet.flowbaseline.expect import (
 from andon.detect.livenet.flowbaseline.memory import BINS, METRICS, Memory, aligned
 
 FLOWS, FAN, VOLUME, SCAN, SENT, NEW = range(len(METRICS))
-KINDS: Final = ((FLOWS, FAN), (VOLUME,), (SCAN,), (SENT,), (NEW,))  # what is one event of peers
+KINDS: Final = (
+    (FLOWS, FAN),
+    (VOLUME,),
+    (NEW,),
+)  # what may be one event of peers; scans and exfiltration never are
 PEAK: Final = 0.1  # of the busiest hour, that any hour may have without being strange
 LEARNED_EARLY: Final = (
     3  # days of a series until it is judged; of a terminal until its surprises count as past
@@ -42,7 +46,7 @@ TIMES: Final = 3.0  # of what was expected
 # At least so much: flows, distinct others, bytes, all in an hour; pairs probed in an hour; bytes to one place and flows
 # of a new service in a day.
 FLOORS: Final = (50.0, 20.0, 10e6, 20.0, 20e6, 3.0)
-SHARE_OF_PEERS: Final = 1 / 3
+SHARE_OF_PEERS: Final = 0.06  # and three at least: ten times what chance gives at the usual budget
 FEWEST_PEERS: Final = 5
 _DECAY = 0.97
 _CLOSE = 2
@@ -132,7 +136,7 @@ def judge(day: Day, memory: Memory, number: int, settings: Settings) -> Judged:
     learning: np.ndarray = going.sum(axis=1) == 0
     terminals.days[people] += learning
     some = learning[day.owner]
-    _learn_others(memory, people[learning], day, learning, drifted)
+    _learn_others(memory, people[learning], day, learning)
     learn(series, rows[some], weekday, day.flows[some], day.out[some], day.fan[some], mean[some])
     memory.days += 1
     return Judged(
@@ -249,13 +253,10 @@ def _forget(series: object, rows: np.ndarray) -> None:
         getattr(series, name)[rows] = 0
 
 
-def _learn_others(
-    memory: Memory, people: np.ndarray, day: Day, learning: np.ndarray, drifted: np.ndarray
-) -> None:
+def _learn_others(memory: Memory, people: np.ndarray, day: Day, learning: np.ndarray) -> None:
     terminals = memory.terminals
     probed, sent = day.probed.max(axis=1, initial=0)[learning], day.sent[learning]
-    step = np.where(drifted[learning, SCAN], 1.0, 0.2)
-    terminals.probed[people] += step * (probed - terminals.probed[people])
+    terminals.probed[people] = np.maximum(terminals.probed[people] * 0.97, probed)
     terminals.sent[people] = np.maximum(terminals.sent[people] * 0.97, sent)
 
 
@@ -276,7 +277,7 @@ def _of_peers(
             mine = rows[day.peer[rows] == one]
             alike = going[(going[:, 0] == one) & (going[:, 1] == kind[0])]
             size = int(members[np.searchsorted(peer, one)])
-            if len(alike) and kind[0] not in (SCAN, SENT):
+            if len(alike):
                 told[np.ix_(mine, kind)] = False
             elif size >= FEWEST_PEERS and many >= max(3, SHARE_OF_PEERS * size):
                 events[one, kind[0]] = mine

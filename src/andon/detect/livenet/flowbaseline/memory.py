@@ -31,8 +31,8 @@ def _none(dtype: type, *shape: int) -> np.ndarray:
 
 @dataclass
 class Terminals:
-    """Parallel arrays, ascending by ``key``. ``days``: on which it was seen and learned from; ``probed``: mean of its
-    worst hour's (address, port) pairs asked in vain; ``sent``: decaying maximum of the bytes to one destination a
+    """Parallel arrays, ascending by ``key``. ``days``: on which it was seen and learned from; ``probed``, ``sent``:
+    decaying maxima of the (address, port) pairs asked in vain in an hour, and of the bytes to one destination in a
     day; ``opened``, ``quiet``, ``count``: (terminals, metrics) day since which an alert is open (-1: none), days it
     was quiet since, days it was surprising."""
 

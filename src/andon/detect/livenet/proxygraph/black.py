@@ -137,7 +137,7 @@ def _behave(memory: Memory, of_black: np.ndarray) -> dict[int, str]:
         no_user = named and memory.terminals["users"][u] == 0
         share = len(mine) / max(int(degree[u]), 1)
         # An infected terminal meets one family or two. Lists without families leave breadth: more has to be odd then.
-        if len(kinds) >= _FAMILIES or (breadth[u] >= 2 * _BREADTH and (no_user or share >= _SHARE)):
+        if len(kinds) >= _FAMILIES or (not kinds and breadth[u] >= 2 * _BREADTH and (no_user or share >= _SHARE)):
             found[u] = (
                 f"touched {len(mine):,} black destinations of {breadth[u]:,} domains and {len(kinds):,} families, "
                 f"{times:.3g} times a day in the median" + (", without a user" if no_user else "")
@@ -160,10 +160,12 @@ def _doubted(memory: Memory, counted: np.ndarray) -> dict[int, str]:
         elsewhere = (others > 0).sum() - (others[of] == 1).sum()
         usual = max(elsewhere / max(people, 1), 0.02)
         once = float(((edges["last"][mine] - edges["first"][mine]) <= _AGAIN).mean())
-        if visitors[d] >= crowd and with_more < 3 * usual:
-            found[d] = CROWDED
-        elif visitors[d] >= _FETCHED_LEAST and once >= _FETCHED_ONCE and with_more < 3 * usual:
+        if with_more >= 3 * usual:
+            continue
+        if visitors[d] >= _FETCHED_LEAST and once >= _FETCHED_ONCE:
             found[d] = FETCHED
+        elif visitors[d] >= crowd:
+            found[d] = CROWDED
     return found
 
 

@@ -8,7 +8,8 @@ engines are silent.
 
 ``beacon`` is what ``livenet.beacon`` says of the most telling edge. It assumes that 1 in 100 lonely gray destinations
 is polled by good software; ``rarity`` corrects that by how many are here, since an organisation whose lonely
-destinations are hardly ever polled should wonder more.
+destinations are hardly ever polled should wonder more. In the same way the log-odds of URLs are held below what the
+names that are common here allow.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ _BELIEVED = 1.5  # log-odds from which a destination counts as polled
 _ASSUMED = 0.01  # share of lonely gray destinations polled, as the beacon engine assumes
 _PSEUDO = 200.0  # as many destinations of evidence as that assumption is worth
 _LONELY = 3
+_SO_BAD = 0.3  # share of bad destinations whose URLs look as bad as the worst of a thousand
 _OFTEN = 4  # contacts of a terminal that comes again and again
 _SILENT = 16 * 3600  # s: longer than a night
 
@@ -86,7 +88,7 @@ def _features(memory: Memory, visitors: np.ndarray, gray: np.ndarray, now: int) 
         "rarity": rarity,
         # What was polled from the begin of memory takes most of the suspicion of polling back.
         "onset": np.where(onset < 0, onset * (1 + np.maximum(beacon + rarity, 0)), onset),
-        "url": np.nan_to_num(of["url"], nan=0.0),
+        "url": _tempered(np.nan_to_num(of["url"], nan=0.0), gray),
         "age": _age(memory, now),
         "address": of["address"].astype(np.float64),
         "referer": _share(of["no_referer"], of["referers"], 0.3, 2.0),
@@ -105,6 +107,14 @@ def _rarity(beacon: np.ndarray, visitors: np.ndarray, gray: np.ndarray) -> np.nd
     # As much as the evidence of the edge reaches the bound that the assumption sets.
     out[polled] = np.log(_ASSUMED / share) * np.clip(beacon[polled] / 3.0, 0, 1)
     return out
+
+
+def _tempered(said: np.ndarray, gray: np.ndarray) -> np.ndarray:
+    """Log-odds no larger than ln(``_SO_BAD`` / share of the gray destinations that look as bad or worse here): a model
+    that finds the organisation's ordinary names odd is heard no more than that allows."""
+    here = np.sort(said[gray])
+    share = (len(here) - np.searchsorted(here, said, "left") + 1) / (len(here) + 1)
+    return np.where(said > 0, np.clip(np.log(_SO_BAD / share), 0, said), said)
 
 
 def _age(memory: Memory, now: int) -> np.ndarray:

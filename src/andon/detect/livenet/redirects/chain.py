@@ -34,7 +34,7 @@ CERTAIN: Final = {"location": 0.99, "status": 0.85, "referer": 0.95, "origin": 0
 class Columns:
     """Visits sorted by terminal and time, as numbers: ``terminal`` (codes), ``ts``, ``done`` (end of the answer, ns),
     keys of ``url``, ``host``, ``domain``, ``referer``, ``referer_host``, ``location`` (0: none), ``redirect`` (status
-    30x), ``tunnel``, ``page`` (no download)."""
+    30x), ``tunnel``, ``page`` (neither refused nor a download)."""
 
     terminal: np.ndarray
     ts: np.ndarray

@@ -35,7 +35,7 @@ class RedirectEngine:
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("contact",)
     columns: ClassVar[tuple[str, ...]] = ()
-    window: ClassVar[Window] = Window(tile="10min", spans=("1h",))
+    window: ClassVar[Window] = Window(tile="1h", spans=("1h",))
     needs: ClassVar[tuple[str, ...]] = (_PAST,)
     uses: ClassVar[tuple[str, ...]] = (
         "hash_key",

@@ -14,12 +14,12 @@ _PROGRAM_TYPES: Final = re.compile(
 _PROGRAM_ENDINGS: Final = frozenset(
     {
         "exe", "dll", "scr", "pif", "com", "msi", "msix", "appx", "hta", "cpl", "jar", "apk", "ps1", "bat",
-        "cmd", "vbs", "vbe", "jse", "wsf", "wsh", "lnk", "reg", "dmg", "pkg", "swf", "xll", "msc", "cab",
+        "cmd", "vbs", "vbe", "jse", "wsf", "wsh", "lnk", "reg", "dmg", "pkg", "swf", "xll", "msc",
     }
 )  # fmt: skip
 _ARCHIVE_ENDINGS: Final = frozenset(
     {
-        "zip", "rar", "7z", "gz", "iso", "img", "vhd", "vhdx", "ace", "arj", "tar", "bz2", "xz",
+        "zip", "cab", "rar", "7z", "gz", "iso", "img", "vhd", "vhdx", "ace", "arj", "tar", "bz2", "xz",
     }
 )  # fmt: skip
 _DOCUMENT_ENDINGS: Final = frozenset(

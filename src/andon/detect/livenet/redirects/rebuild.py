@@ -75,10 +75,21 @@ def columns_of(visits: pa.Table) -> Keyed:
         location=location,
         redirect=(status >= 300) & (status < 400) & (status != 304),
         tunnel=tunnel,
-        page=~visits["refused"].to_numpy(zero_copy_only=False),
+        page=~visits["refused"].to_numpy(zero_copy_only=False) & ~_fetched(visits),
         terminal_key=terminal,
         host_key=text_keys(host),
     )
+
+
+def _fetched(visits: pa.Table) -> np.ndarray:
+    """Mask of downloads: nobody clicks on in them."""
+    typed = pc.match_substring_regex(
+        visits["mime"], r"^application/(octet|x-ms|x-dos|zip|x-rar|x-7z|vnd\.ms|java-arch)"
+    )
+    named = pc.match_substring_regex(
+        visits["path"], r"(?i)\.(exe|msi|cab|zip|rar|7z|iso|dll|apk|jar|pdf|gz|tar)(\?|$)"
+    )
+    return np.asarray(pc.or_(typed, named).to_numpy())
 
 
 def _bare(paths: pa.Array) -> pa.Array:

@@ -12,7 +12,7 @@ from andon.sketch.state import StateError, join, pack, split, unpack
 from andon.sketch.texts import text_keys
 
 DAY: Final = 86_400_000_000_000
-LEAST: Final = 0.5  # log-odds below which a host is not worth remembering
+LEAST: Final = 1.0  # log-odds below which a host is not worth remembering
 
 
 class Memory:

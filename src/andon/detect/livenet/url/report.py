@@ -53,8 +53,8 @@ def finding(
         1 + np.exp(-(np.log(BASE_RATE / (1 - BASE_RATE)) + min(one.evidence, 9.0) + (0.7 if new else 0)))
     )
     statement = (
-        f"{shown} looks like the URL of a phishing site ({kind}): {one.false_share:.1g} of harmless ones score as high, "
-        f"so a day with as many URLs as this one has about {one.expected:.2g} by chance. "
+        f"{shown} looks like the URL of a phishing site ({kind}): {one.false_share:.1g} of harmless ones score as "
+        f"high, so a day with as many URLs as this one has about {one.expected:.2g} by chance. "
         f"{one.visitors} terminal{'s' * (one.visitors != 1)} asked for it {one.contacts} times"
         + (f", {one.refused} of them refused by the proxy" if one.refused else "")
         + (

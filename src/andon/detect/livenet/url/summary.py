@@ -251,6 +251,8 @@ class Seen:
         _, first = np.unique(keys[rows[kept]], return_index=True)
         own = rows[kept[first]]
         self.names.add(keys[own], batch.column("path").take(pa.array(own)))
+        # The host may be outside the sample of hosts, and its name with it.
+        self.names.add(hosts[own], batch.column("host").take(pa.array(own)).cast(pa.string()))
         _, first = np.unique(visitor[kept], return_index=True)
         self.names.add(visitor[kept[first]], who.take(pa.array(kept[first])).cast(pa.string()))
 
