@@ -3,6 +3,7 @@
     .venv/bin/python benchmarks/livenet/flowbaseline.py planted [SEED]   # a generated organisation over 42 days
     .venv/bin/python benchmarks/livenet/flowbaseline.py remcos           # ANDON_DATA/livenet/zeek/ctusme11_conn
     .venv/bin/python benchmarks/livenet/flowbaseline.py speed            # flows per CPU second
+    .venv/bin/python benchmarks/livenet/flowbaseline.py scale            # many terminals
 
 Days 0..6 are learned from; days 21..25 are holidays (one terminal in ten is there); on day 28 a department changes
 its shift; on day 32 another gets a new program. Anomalies are planted from day 14 on, each on a terminal and day of
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import resource
 import sys
 import time
 from collections import Counter, defaultdict
@@ -431,5 +433,41 @@ def speed() -> None:
     )
 
 
+def scale(terminals: int = 8000, flows: int = 1_500_000) -> None:
+    """Flows at random, of eight services and ten hours: as many rows as so many flows can make."""
+    rng = np.random.default_rng(1)
+    who, zero = rng.integers(0, terminals, flows), np.zeros(flows, np.int64)
+    address = [f"10.{1 + n // 250}.{n % 250}.9" for n in range(terminals)]
+    others = [f"203.{n // 65536}.{n // 256 % 256}.{n % 256}" for n in range(60_000)]
+    ts = np.sort(rng.integers(8, 18, flows)) * HOUR + START
+    made = {
+        "ts": pa.array(ts * 10**9).cast(pa.timestamp("ns", tz="UTC")), "duration": zero,
+        "terminal": words(who, address), "src": words(who, address), "dst": words(rng.integers(0, 60_000, flows), others),
+        "src_port": pa.array(zero, pa.int32()), "dst_port": pa.array(8000 + rng.integers(0, 8, flows), pa.int32()),
+        "protocol": words(zero, ["tcp"]), "service": words(zero, [""]), "state": words(zero, ["SF"]),
+        "answered": pa.array(np.ones(flows, np.bool_)), "bytes_out": rng.integers(0, 10_000, flows), "bytes_in": zero,
+        "packets_out": zero, "packets_in": zero, "source": words(zero, ["zeek-conn"]),
+    }  # fmt: skip
+    columns = [pa.array(values) if isinstance(values, np.ndarray) else values for values in made.values()]
+    batch = marked(pa.RecordBatch.from_arrays(columns, schema=FLOW), KIND)
+    engine = FlowBaseline(Site())
+    engine.summarise(batch.slice(0, 1000), engine.empty())
+    begin = time.process_time()
+    summary = engine.empty()
+    for at in range(0, flows, 65_536):
+        summary = engine.summarise(batch.slice(at, 65_536), summary)
+    data, middle = summary.to_bytes(), time.process_time()
+    outcome = engine.conclude(summary, None, Context("1d", START * 10**9, (START + DAY) * 10**9))
+    end = time.process_time()
+    print(
+        f"{flows:,} flows of {terminals:,} terminals, {summary.day.rows.size:,} rows: {middle - begin:.1f} CPU s and "
+        f"{len(data) / 1e6:.0f} MB to summarise, {end - middle:.1f} to conclude; carry "
+        f"{len(outcome.carry.to_bytes()) / 1e6 if outcome.carry else 0:.0f} MB; peak "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.1f} GB"
+    )
+
+
 if __name__ == "__main__":
-    {"planted": planted, "remcos": remcos, "speed": speed}[sys.argv[1]](*map(int, sys.argv[2:]))
+    {"planted": planted, "remcos": remcos, "speed": speed, "scale": scale}[sys.argv[1]](
+        *map(int, sys.argv[2:])
+    )

@@ -99,9 +99,11 @@ def command(
         [], "--set", help="ENGINE.NAME=VALUE, e.g. darknet.tools.false_alarms=0.001. Repeatable."
     ),
 ) -> None:
-    """Say who scans, with which tool, and for what.
+    """Say who scans, with which tool, and for what; and which terminals of the own network are infected.
 
     Example: andon analyze --telescope 192.0.2.0/24,198.51.100.0/24 captures/*.pcap.gz --out result
+
+    Example: andon analyze access.log zeek/conn.log --black maltrail.csv --white tranco.csv --out result
     """
     if mask and packets:
         fail("--packets writes dark addresses; it does not go with --mask", 2)

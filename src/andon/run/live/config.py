@@ -202,6 +202,7 @@ class Config(_Table):
     """The whole file. ``engine`` holds settings by engine; ``sink`` is checked by ``share.outbox``."""
 
     telescope: TelescopeTable = TelescopeTable()
+    inside: tuple[str, ...] = ()  # the organisation's own prefixes; empty: private and link-local addresses
     source: Annotated[tuple[SourceTable, ...], Field(min_length=1)]
     organisation: tuple[OrganisationTable, ...] = ()
     reports: tuple[ReportsTable, ...] = ()
@@ -213,6 +214,11 @@ class Config(_Table):
     metrics: MetricsTable = MetricsTable()
     sink: tuple[dict[str, Any], ...] = ()
     engines: tuple[str, ...] = ()  # run only these and what they need; empty: all
+
+    @field_validator("inside")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(ip_network(prefix.strip(), strict=False)) for prefix in value)
 
 
 def _inconsistent(config: Config) -> Iterator[tuple[list[str | int], str]]:

@@ -59,6 +59,7 @@ def site_of(config: Config, path: Path) -> tuple[Site, list[str]]:
             raise _wrong(path, ("lists", "geo"), _text(error, geo)) from error
     site = Site(
         telescope=config.telescope.prefixes,
+        inside=config.inside,
         lists=tables,
         rdns=names,
         locator=locator,
