@@ -442,8 +442,9 @@ def scale(terminals: int = 8000, flows: int = 1_500_000) -> None:
     ts = np.sort(rng.integers(8, 18, flows)) * HOUR + START
     made = {
         "ts": pa.array(ts * 10**9).cast(pa.timestamp("ns", tz="UTC")), "duration": zero,
-        "terminal": words(who, address), "src": words(who, address), "dst": words(rng.integers(0, 60_000, flows), others),
-        "src_port": pa.array(zero, pa.int32()), "dst_port": pa.array(8000 + rng.integers(0, 8, flows), pa.int32()),
+        "terminal": words(who, address), "src": words(who, address),
+        "dst": words(rng.integers(0, 60_000, flows), others), "src_port": pa.array(zero, pa.int32()),
+        "dst_port": pa.array(8000 + rng.integers(0, 8, flows), pa.int32()),
         "protocol": words(zero, ["tcp"]), "service": words(zero, [""]), "state": words(zero, ["SF"]),
         "answered": pa.array(np.ones(flows, np.bool_)), "bytes_out": rng.integers(0, 10_000, flows), "bytes_in": zero,
         "packets_out": zero, "packets_in": zero, "source": words(zero, ["zeek-conn"]),

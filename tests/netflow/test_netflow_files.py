@@ -35,15 +35,16 @@ def told(found: list[dict[str, Any]]) -> Told:
 
 @pytest.mark.parametrize("name", ["tcp_v5", "udp6_v9", "udp6_ipfix", "udp6_ipfix_biflow"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_packets_behind_one_another_are_a_file(tmp_path: Path, name: str, packed: bool) -> None:
-    data = packet(name) * 3
+@pytest.mark.parametrize("times", [1, 3])
+def test_packets_behind_one_another_are_a_file(tmp_path: Path, name: str, packed: bool, times: int) -> None:
+    data = packet(name) * times
     path = tmp_path / "exports.bin"
     path.write_bytes(gzip.compress(data) if packed else data)
     sensor = sniff(path)
     assert sensor is not None and sensor.name == "netflow"
     skipped = Skipped()
     found = rows(records(path, skipped))
-    assert found == decoded([packet(name)] * 3)
+    assert found == decoded([packet(name)] * times)
     assert all("lost" in reason for reason in skipped.reasons)  # the numbers come again
 
 

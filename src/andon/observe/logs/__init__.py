@@ -1,15 +1,18 @@
 """Logs of proxies and sensors: one line, one record (``records.contact``, ``records.flow``).
 
-Each format is a module of this folder with two functions, listed in ``FORMATS``:
+Each format is a module of this folder with these functions, listed in ``FORMATS``:
 
 ``recognise(head, name)``
     can it read a file that begins with ``head``? Must not raise.
 ``lines(head, options, state)``
     a reader of whole lines (``Lines``). ``head``: how the file begins (its heading, if the format has one);
     ``state``: what an earlier reader of the same file gave with ``state()``, if lines in its middle are to be read.
+``shows(where, state)``, if it likes
+    a program of awk or jq that prints just the lines of ``where`` (``shows``); ``state``: of the reader at the end.
 
-Files (``records``) and growing logs (``observe.live.lines``) go through the same readers. Who a terminal is, and whether
-names are written down in the clear, is decided behind them, in ``identity``.
+Files (``records``) and growing logs (``observe.live.lines``) go through the same readers. Who a terminal is, and
+whether names are written down in the clear, is decided behind them, in ``identity``. Text logs have their readers'
+common part in ``reading``: lines are cut into fields by ``scan`` and become records in ``contacts`` and ``flows``.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ class Lines(Protocol):
 
     def read(self, data: bytes, skipped: Skipped) -> Iterator[tuple[str, pa.RecordBatch]]:
         """(kind, records) of whole lines, in their order; the last may lack its line feed. ``terminal`` is left as the
-        address (``identity`` decides). Lines that are none are counted in ``skipped`` with their reason, never fatal."""
+        address (``identity`` decides). Lines that are none are counted in ``skipped`` with their reason, never
+        fatal."""
 
     def state(self) -> Mapping[str, Any]:
         """JSON values: what reading on needs to know of what was read (names of columns, a date in a heading)."""

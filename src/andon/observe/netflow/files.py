@@ -34,8 +34,11 @@ def recognise(head: bytes) -> bool:
     size = length_of(head, 0, len(head))
     if size is None:
         return False
+    if version == 9 and size == 0:  # one packet, or a long one: it must begin as exporters do, with templates
+        count, number, length = (int.from_bytes(head[at : at + 2], "big") for at in (2, 20, 22))
+        return 0 < count <= 2000 and number <= 1 and length % 4 == 0
     if size == 0 or size >= len(head):
-        return version != 9 or size >= len(head)
+        return True
     return head[size : size + 2] == head[:2]
 
 

@@ -33,8 +33,8 @@ _LISTED: Final = 3.0  # log-odds that a doubted entry still gives
 _UNSEEN: Final = 0.5  # infected terminals without a black contact for each with one
 _LEAK: Final = (1e-4, 0.02)
 # Probabilities are sigmoid(SLOPE * log-odds + SHIFT), fitted on generated organisations, see docs/proxygraph.md.
-DESTINATION_SCALE: Final = (1.0, 0.0)
-TERMINAL_SCALE: Final = (1.0, 0.0)
+DESTINATION_SCALE: Final = (1.6, 1.2)
+TERMINAL_SCALE: Final = (1.6, -0.2)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from andon.detect.livenet.proxygraph.memory import Memory
 
 # name -> (weight, least, most of the part)
 WEIGHTS: Final = {
-    "beacon": (1.3, -1.0, 4.5),
+    "beacon": (1.4, -1.0, 5.0),
     "rarity": (0.8, -1.5, 1.5),
     "onset": (1.0, -5.0, 0.8),
     "url": (0.8, -1.0, 4.0),
@@ -65,7 +65,7 @@ def prior(memory: Memory, visitors: np.ndarray, gray: np.ndarray, proven: int, n
     base = min(np.log(max(3.0, proven) / number), -2.0)
     parts = np.zeros((n, len(PARTS)))
     parts[:, 0] = base
-    for name, value in _features(memory, visitors, gray, now).items():
+    for name, value in features(memory, visitors, gray, now).items():
         weight, least, most = WEIGHTS[name]
         parts[:, PARTS.index(name)] = np.clip(weight * value, least, most)
     raised = parts[:, 1:].sum(axis=1)
@@ -76,7 +76,7 @@ def prior(memory: Memory, visitors: np.ndarray, gray: np.ndarray, proven: int, n
     return Prior(parts, parts.sum(axis=1), np.full(n, base))
 
 
-def _features(memory: Memory, visitors: np.ndarray, gray: np.ndarray, now: int) -> dict[str, np.ndarray]:
+def features(memory: Memory, visitors: np.ndarray, gray: np.ndarray, now: int) -> dict[str, np.ndarray]:
     of = memory.destinations
     beacon = np.nan_to_num(of["beacon"], nan=0.0)
     contacts = np.maximum(of["count"], 1)

@@ -186,7 +186,9 @@ def day(
     if suspects is not None and suspects.num_rows:
         at = _rows(suspects, "terminal", terminals)
         clean[at[(at >= 0) & suspects.column("clean").to_numpy()]] = True
-        probable = suspects.column("certain").to_numpy() | (suspects.column("probability").to_numpy() >= _PROBABLE)
+        probable = suspects.column("certain").to_numpy() | (
+            suspects.column("probability").to_numpy() >= _PROBABLE
+        )
         infected[at[(at >= 0) & probable]] = True
     return Day(names.to_pylist(), values, bad, clean, infected, active.sum(axis=0).astype(np.float64))
 
