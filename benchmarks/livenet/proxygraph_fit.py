@@ -53,7 +53,11 @@ def judged(terminals: int, seed: int, folder: Path) -> tuple[Judged, int, np.nda
     """(what is believed on the last day, its end, which destinations are bad, which terminals infected)."""
     andon = str(Path(sys.executable).with_name("andon"))
     made = ["--terminals", str(terminals), "--seed", str(seed), "--logs", "squid", "--format", "combined"]
-    subprocess.run([andon, "simulate", "organisation", *made, "--out", str(folder)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [andon, "simulate", "organisation", *made, "--out", str(folder)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     site = Site(reputation=reputation(folder / "lists"), models=shipped())
     found = analyze([folder / "access.log"], site, [of.engine(site) for of in (edges, url, beacon)])
     memory, end = Memory.empty(), 0
@@ -64,11 +68,16 @@ def judged(terminals: int, seed: int, folder: Path) -> tuple[Judged, int, np.nda
         end = begin + DAY
         memory = remember(memory, tables, begin, end, 14, 100_000_000)
     sites = pq.read_table(folder / "truth/destinations.parquet", columns=["host", "kind"]).to_pylist()
-    people = pq.read_table(folder / "truth/terminals.parquet", columns=["terminal", "address", "campaign"]).to_pylist()
+    people = pq.read_table(
+        folder / "truth/terminals.parquet", columns=["terminal", "address", "campaign"]
+    ).to_pylist()
     bad = {row["host"] for row in sites if row["kind"] in BAD}
     sick = {row[key] for row in people for key in ("terminal", "address") if row["campaign"] >= 0}
     names = [memory.destinations.texts["name"].to_pylist(), memory.terminals.texts["name"].to_pylist()]
-    of_names = [np.array([name in known for name in some], bool) for some, known in zip(names, (bad, sick), strict=True)]
+    of_names = [
+        np.array([name in known for name in some], bool)
+        for some, known in zip(names, (bad, sick), strict=True)
+    ]
     return judge(memory, site, "default", end), end, *of_names
 
 
@@ -101,7 +110,9 @@ def main() -> None:
         print(what + ": probability, how many, share that is bad")
         for low, high in zip(STEPS, STEPS[1:], strict=False):
             at = (p >= low) & (p < high)
-            print(f"  {low:.1f} to {min(high, 1):.1f} {int(at.sum()):8,} {y[at].mean() if at.any() else 0:8.3f}")
+            print(
+                f"  {low:.1f} to {min(high, 1):.1f} {int(at.sum()):8,} {y[at].mean() if at.any() else 0:8.3f}"
+            )
 
 
 if __name__ == "__main__":

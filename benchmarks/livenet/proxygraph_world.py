@@ -185,7 +185,9 @@ def organisation(
     named = (kind == TELEMETRY) & ((rng.random(made) > gray_telemetry) | (visitors > terminals * 0.05))
     colour[named] = WHITE
     colour[malicious[rng.random(len(malicious)) < listed]] = BLACK
-    return World(who, what, count, first, np.minimum(last, span - 1), beacon, colour, kind, department, campaign)
+    return World(
+        who, what, count, first, np.minimum(last, span - 1), beacon, colour, kind, department, campaign
+    )
 
 
 def synth_a(folder: Path) -> World:
@@ -237,7 +239,9 @@ def tables_of(world: World, day: int | None = None, begin: int = 1_767_225_600) 
         low_share, high_share = (np.clip((at - first) / length, 0, 1) for at in (low, high))
         middle = np.maximum(count - 2, 0)
         count = (middle * high_share).astype(np.int64) - (middle * low_share).astype(np.int64)
-        count = count + ((first >= low) & (first < high)) + ((world.count > 1) & (last >= low) & (last < high))
+        count = (
+            count + ((first >= low) & (first < high)) + ((world.count > 1) & (last >= low) & (last < high))
+        )
         rows = np.flatnonzero(count > 0)
         first, last = np.maximum(first, low), np.minimum(last, high - 1)
     who, what = world.terminal[rows], world.destination[rows]

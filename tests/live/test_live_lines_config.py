@@ -22,15 +22,15 @@ def config(folder: Path, source: str) -> Path:
 
 
 def test_options_of_a_log(tmp_path: Path) -> None:
-    from andon.observe.logs.pseudonyms import read_key
-
     from typer.testing import CliRunner
 
     from andon.cli import app
+    from andon.observe.logs.pseudonyms import read_key
 
     assert CliRunner().invoke(app, ["pseudonym", "key", str(tmp_path / "key")]).exit_code == 0
     key = read_key(tmp_path / "key")
-    said = 'kind = "log"\npath = "access.log"\nlogformat = "combined"\nterminal = "address"\nkey = "key"\nslack = "2min"'
+    said = 'kind = "log"\npath = "access.log"\nlogformat = "combined"\n'
+    said += 'terminal = "address"\nkey = "key"\nslack = "2min"'
     loaded = load(config(tmp_path, said))
     source = source_of(loaded.source[0], Site(telescope=(), inside=("192.0.2.0/24",)))
     assert isinstance(source, AnyLog) and source.slack == 120.0 and source.path == tmp_path / "access.log"
@@ -51,7 +51,8 @@ def test_a_key_that_is_none_names_the_line(tmp_path: Path) -> None:
 
 
 def test_a_listener_for_exports(tmp_path: Path) -> None:
-    said = 'kind = "netflow"\naddress = "127.0.0.1"\nport = 9995\nexporters = ["192.0.2.1/32"]\nbuffer = "1MB"\nslack = "30min"'
+    said = 'kind = "netflow"\naddress = "127.0.0.1"\nport = 9995\n'
+    said += 'exporters = ["192.0.2.1/32"]\nbuffer = "1MB"\nslack = "30min"'
     source = source_of(load(config(tmp_path, said)).source[0])
     assert isinstance(source, NetFlowSource) and (source.address, source.port) == ("127.0.0.1", 9995)
     assert kinds_of(source) == (FLOW,)

@@ -111,6 +111,12 @@ def test_http_events_say_who_asked_for_what() -> None:
     ]
 
 
+def test_slashes_may_be_escaped() -> None:
+    text = event("http", http={"hostname": "p.example", "url": "http://b.example:81/y"})
+    assert read(eve, text.replace("/", "\\/")) == read(eve, text)
+    assert read(eve, text.replace("/", "\\/"))[0]["host"] == "b.example"
+
+
 def test_handshakes_name_the_host_or_leave_the_address() -> None:
     skipped = Skipped()
     text = (

@@ -52,7 +52,9 @@ def concluded(made: Any, days: int | None = None, site: Site | None = None) -> O
     return outcome
 
 
-def joined(made: Any, rows: list[tuple[int, int, int, int, int]], colour: int | None = None, names: int = 0) -> Any:
+def joined(
+    made: Any, rows: list[tuple[int, int, int, int, int]], colour: int | None = None, names: int = 0
+) -> Any:
     """``made`` with more edges (terminal, destination, count, first, last); destinations from ``len(made.kind)`` on are
     new ones, ``names`` of them, of a colour."""
     new = np.array(rows, np.int64).reshape(-1, 5)

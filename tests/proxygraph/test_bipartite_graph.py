@@ -21,7 +21,9 @@ def test_both_layouts_hold_the_same_edges_in_whatever_order_they_came(
     assert list(zip(graph.destination.tolist(), graph.visitor.tolist(), strict=True)) == in_order
     assert [(destination[r], terminal[r]) for r in row] == in_order
     for d in range(9):
-        assert graph.visitor[graph.begin[d] : graph.begin[d + 1]].tolist() == sorted(t for t, e in pairs if e == d)
+        assert graph.visitor[graph.begin[d] : graph.begin[d + 1]].tolist() == sorted(
+            t for t, e in pairs if e == d
+        )
     for t in range(7):
         edges = graph.edge[graph.start[t] : graph.start[t + 1]]
         assert graph.destination[edges].tolist() == sorted(d for u, d in pairs if u == t)

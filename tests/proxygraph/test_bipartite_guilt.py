@@ -24,7 +24,9 @@ def inferred(
     like: bool = False,
 ) -> tuple[Belief, Ledger, Graph]:
     destinations = 1 + max(d for _, d in pairs)
-    graph, _ = build(np.array([u for u, _ in pairs]), np.array([d for _, d in pairs]), terminals, destinations)
+    graph, _ = build(
+        np.array([u for u, _ in pairs]), np.array([d for _, d in pairs]), terminals, destinations
+    )
     held = np.full(destinations, base)
     for d, value in (prior or {}).items():
         held[d] = value
@@ -48,7 +50,9 @@ def inferred(
     return belief, ledger, graph
 
 
-CROWD = [(u, 1000 + 7 * u + i) for u in range(10, 200) for i in range(7)]  # terminals 10..199, with sites of their own
+CROWD = [
+    (u, 1000 + 7 * u + i) for u in range(10, 200) for i in range(7)
+]  # terminals 10..199, with sites of their own
 
 
 def test_singletons_do_not_reinforce_themselves() -> None:

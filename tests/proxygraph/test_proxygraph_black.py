@@ -22,7 +22,10 @@ def certain(outcome: Outcome[object]) -> set[int]:
 
 
 def right(outcome: Outcome[object], most: int = 20) -> float:
-    kinds = [MADE.kind[n] if (n := number(row["destination"])) < len(MADE.kind) else 0 for row in plain(outcome.tables["gray"])]
+    kinds = [
+        MADE.kind[n] if (n := number(row["destination"])) < len(MADE.kind) else 0
+        for row in plain(outcome.tables["gray"])
+    ]
     return float(np.mean(np.array(kinds[:most]) >= world.COMPROMISED))
 
 
@@ -36,7 +39,10 @@ REFERENCE = concluded(MADE)
 def test_a_content_network_on_the_black_list_infects_nobody() -> None:
     """400 of 500 terminals go there all day."""
     new = len(MADE.kind)
-    rows = [(int(u), new, 40, 3600 + 60 * int(u), 2 * DAY) for u in np.r_[CLEAN[:380], np.flatnonzero(MADE.campaign >= 0)[:20]]]
+    rows = [
+        (int(u), new, 40, 3600 + 60 * int(u), 2 * DAY)
+        for u in np.r_[CLEAN[:380], np.flatnonzero(MADE.campaign >= 0)[:20]]
+    ]
     outcome = concluded(joined(MADE, rows, world.BLACK, names=1))
     assert certain(outcome) == certain(REFERENCE)
     (finding,) = doubted(outcome)
@@ -78,8 +84,12 @@ def test_a_fetch_by_fewer_terminals_is_told_but_the_model_believes_it_little() -
     for u in set(victims) & findings.keys():
         assert findings[u].confidence < 0.5 and findings[u].severity == "medium"
         assert "once only" in findings[u].statement
-    harmed = {number(f.subject[1]) for f in outcome.findings if f.kind == "suspected-terminal"} & set(CLEAN.tolist())
-    before = {number(f.subject[1]) for f in REFERENCE.findings if f.kind == "suspected-terminal"} & set(CLEAN.tolist())
+    harmed = {number(f.subject[1]) for f in outcome.findings if f.kind == "suspected-terminal"} & set(
+        CLEAN.tolist()
+    )
+    before = {number(f.subject[1]) for f in REFERENCE.findings if f.kind == "suspected-terminal"} & set(
+        CLEAN.tolist()
+    )
     assert len(harmed - before) <= 1
 
 
@@ -96,7 +106,10 @@ def test_infected_terminals_frame_no_site_that_more_others_visit_than_they_are(v
     sick = set(np.flatnonzero(MADE.campaign >= 0).tolist())
     assert len(sick) == 39 and (len(guests - sick) == 10 or len(guests - sick) > 50)
     outcome = concluded(
-        joined(replace(MADE, colour=colour), [(u, site, 1, 50_000 + u, 50_000 + u) for u in sorted(sick - guests)])
+        joined(
+            replace(MADE, colour=colour),
+            [(u, site, 1, 50_000 + u, 50_000 + u) for u in sorted(sick - guests)],
+        )
     )
     framed = {row["destination"]: row["probability"] for row in plain(outcome.tables["gray"])}
     if visitors == 60:
@@ -112,7 +125,9 @@ def _with_lists(tables: dict[str, pa.Table], families: int) -> dict[str, pa.Tabl
     """Black entries of as many families, added long ago."""
     table = tables["livenet.edges:destinations"]
     lists = [
-        [f"feed/family-{number(name) % families} since 2020-01-01: domain {name}"] if colour == "black" else []
+        [f"feed/family-{number(name) % families} since 2020-01-01: domain {name}"]
+        if colour == "black"
+        else []
         for name, colour in zip(table["destination"].to_pylist(), table["colour"].to_pylist(), strict=True)
     ]
     servers = [[f"198.51.100.{number(name) % 200}"] for name in table["destination"].to_pylist()]

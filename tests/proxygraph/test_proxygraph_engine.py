@@ -68,7 +68,9 @@ def test_the_last_day_tells_what_the_first_day_showed() -> None:
     """A terminal that touched black on the first day alone is still infected on the third."""
     outcome = concluded(MADE, days=3)
     black = MADE.colour[MADE.destination] == world.BLACK
-    early = set(MADE.terminal[black & (MADE.last < DAY)].tolist()) - set(MADE.terminal[black & (MADE.last >= DAY)].tolist())
+    early = set(MADE.terminal[black & (MADE.last < DAY)].tolist()) - set(
+        MADE.terminal[black & (MADE.last >= DAY)].tolist()
+    )
     certain = {number(row["terminal"]) for row in plain(outcome.tables["terminals"]) if row["certain"]}
     assert early and early <= certain
 
@@ -118,7 +120,9 @@ def test_nothing_at_all_and_tables_that_do_not_fit_together() -> None:
     tables = world.tables_of(small(terminals=60, campaigns=2))
     tables["livenet.edges:destinations"] = tables["livenet.edges:destinations"].slice(10)
     tables["livenet.edges:terminals"] = tables["livenet.edges:terminals"].slice(10)
-    cut = of.conclude(of.empty(), nothing.carry, Context("1d", BEGIN * NANO, (BEGIN + DAY) * NANO, tables=tables))
+    cut = of.conclude(
+        of.empty(), nothing.carry, Context("1d", BEGIN * NANO, (BEGIN + DAY) * NANO, tables=tables)
+    )
     assert 0 < plain(cut.tables["coverage"])[0]["edges"] < tables["livenet.edges:edges"].num_rows
     assert EDGES.equals(tables["livenet.edges:edges"].schema)
 
@@ -131,8 +135,12 @@ def test_hostile_names_are_quoted_and_neutralised() -> None:
         for column in ("terminal", "destination"):
             if column in table.column_names:
                 old = "u" if column == "terminal" else "d"
-                changed = pa.compute.replace_substring_regex(table[column], f"^{old}", f"{evil}\x1b[2J http://{old}")
-                table = table.set_column(table.schema.get_field_index(column), table.schema.field(column), changed)
+                changed = pa.compute.replace_substring_regex(
+                    table[column], f"^{old}", f"{evil}\x1b[2J http://{old}"
+                )
+                table = table.set_column(
+                    table.schema.get_field_index(column), table.schema.field(column), changed
+                )
         tables[name] = table
     of = engine(Site())
     outcome = of.conclude(of.empty(), None, Context("1d", BEGIN * NANO, (BEGIN + DAY) * NANO, tables=tables))

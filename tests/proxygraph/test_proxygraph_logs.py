@@ -22,7 +22,10 @@ def _log(path: Path) -> None:
         address = f"10.1.0.{who}"
         url = f"{host}:443"
         lines.append(
-            (at, f"{BEGIN + at:.3f} 120 {address} TCP_TUNNEL/200 {size} CONNECT {url} user{who} HIER_DIRECT/198.51.100.9 -")
+            (
+                at,
+                f"{BEGIN + at:.3f} 120 {address} TCP_TUNNEL/200 {size} CONNECT {url} user{who} HIER_DIRECT/198.51.100.9 -",
+            )
         )
 
     for who in range(40):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from andon.records.contact import WORDS
 
@@ -30,3 +32,16 @@ _FIELDS: list[pa.Field[Any]] = [
     pa.field("source", WORDS, nullable=False),  # "zeek-conn", "suricata-flow", "netflow5", "netflow9", "ipfix"
 ]
 FLOW: Final = pa.schema(_FIELDS)
+
+# States of Zeek, Suricata and TCP flags in which a connection never came about.
+FAILED_STATES: Final = ("S0", "REJ", "RSTOS0", "RSTRH", "SH", "SHR", "new", "S", "SR", "RS")
+
+
+def failed(batch: pa.RecordBatch) -> np.ndarray:
+    """Which flows came to nothing, as a bool of each: the other side sent nothing, or the state says so."""
+    answered = batch.column("answered").fill_null(True).to_numpy(zero_copy_only=False)
+    state = batch.column("state")
+    bad = pc.is_in(state.dictionary, pa.array(FAILED_STATES)).to_numpy(zero_copy_only=False)
+    codes = state.indices.to_numpy()
+    made: np.ndarray = ~answered | (bad[codes] if len(bad) else np.zeros(len(codes), np.bool_))
+    return made

@@ -44,9 +44,9 @@ _MOST_AHEAD: Final = (
 @dataclass
 class LineSource:
     """``path``: of the log that grows (``*`` and ``?`` in its last part are wild); ``slack``: seconds by which lines
-    may begin before others that came earlier; ``settle``: seconds without growth after which a last line without an
-    end is taken as it is, if a younger file is there; ``idle``: seconds of silence after which nobody waits for the log.
-    ``once``: finished when all is read."""
+    may begin before others that came earlier; ``settle``: seconds without growth after which a last line without
+    an end is taken as it is, if a younger file is there; ``idle``: seconds of silence after which nobody waits for
+    the log. ``once``: finished when all is read."""
 
     name: str
     path: Path

@@ -66,6 +66,7 @@ class Events:
         from andon.observe.jsonlines import blocks
 
         first, self._line = self._line, self._line + data.count(b"\n")
+        data = data.replace(b"\\/", b"/")  # as Suricata before version 6 writes the slashes of URLs
         for block in blocks(io.BytesIO(data), self._paths, skipped, first):
             yield from self._records(block, skipped)
 

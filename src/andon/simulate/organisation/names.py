@@ -28,7 +28,7 @@ def words(numbers: np.ndarray, syllables: int = 4) -> np.ndarray:
     """A different word for every number below 86^syllables, spread so that neighbours look unlike.
 
     >>> words(np.array([0, 1])).tolist()
-    ['babababa', 'dawevoge']
+    ['babababa', 'mutubuna']
     """
     size = _N**syllables
     step = 40_503 * 2_654_435 + 1 if syllables > 3 else 40_503

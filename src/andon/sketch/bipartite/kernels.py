@@ -18,7 +18,9 @@ _FAINTLY, _SURE = (
     0.7,
 )  # domains below the first count little, however many they are; above the other in full
 _LEAST_OF_POLLS: Final = -0.2  # who polls did not stray there: its innocence says little of the destination
-_AFTER: Final = 0.5  # of the visits to a landing page that are not timely: what one after the infection counts
+_AFTER: Final = (
+    0.5  # of the visits to a landing page that are not timely: what one after the infection counts
+)
 _SUSPECT: Final = 0.5  # from here on a contact dates a terminal's infection
 
 

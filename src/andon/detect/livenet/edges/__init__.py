@@ -9,7 +9,8 @@ findings but of what its bounds left out. docs/edges.md says how to read the tab
 Settings: ``livenet.edges.edges`` (8,000,000) rows that are kept of a span; ``names`` (200) of a registered domain
 before they fold into ``*.domain``; ``days`` (60) until a destination is forgotten and ``memory`` (8,000,000)
 destinations that are remembered; ``rank`` (10,000), the last place of a popularity list that is white; ``fresh``
-(30) days that a black entry is fresh; ``flows`` (0): 1 to count flows to addresses that no contact names (``flows``).
+(30) days that a black entry is fresh; ``flows`` (2): when flows count
+as contacts (``flows``): 0 never, 1 where no contact names the address, 2 on days without any contact.
 """
 
 from andon.detect.livenet.edges.engine import EdgesEngine, engine

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from andon.detect.livenet.edges import kernels as k
 from andon.detect.livenet.edges import tables
-from andon.detect.livenet.edges.flows import NOBODY, PRIVATE, Named, Networks, flow_piece
+from andon.detect.livenet.edges.flows import ALWAYS, AUTO, NEVER, NOBODY, PRIVATE, Named, Networks, flow_piece
 from andon.detect.livenet.edges.fold import Destinations, agents, destinations, edges
 from andon.detect.livenet.edges.lists import Lists
 from andon.detect.livenet.edges.memory import DAY, Memory
@@ -68,21 +68,23 @@ class EdgesEngine:
             raise ValueError(
                 f"{self.name}.rank is {rank}; it is 0 (popularity lists are no white lists) or more"
             )
-        self.with_flows = bool(site.setting(self.name, "flows", 0))
+        self.flows = int(site.setting(self.name, "flows", AUTO))
+        if self.flows not in (NEVER, ALWAYS, AUTO):
+            raise ValueError(f"{self.name}.flows is {self.flows}; it is 0 (never), 1 (always) or 2 (auto)")
         self.inside, self.nobody = Networks(site.inside or PRIVATE), Networks(NOBODY)
         self.salt = site.hash_key
         self.lists = Lists(site.reputation, rank)
 
     def empty(self) -> Talk:
         contacts, flows = (Contacts(self.bounds, self.salt, self.lists.flags) for _ in range(2))
-        return Talk(contacts, flows, Named(self.bounds.rows // 2))
+        return Talk(contacts, flows, Named(self.bounds.rows // 2), self.flows)
 
     def summarise(self, batch: pa.RecordBatch, into: Talk) -> Talk:
         self._lend(into)
         if kind_of(batch) == CONTACT:
-            into.add_contacts(batch, self.with_flows)
-        elif self.with_flows:
-            into.add_flows(flow_piece(batch, self.salt, self.inside, self.nobody))
+            into.add_contacts(batch)
+        elif into.takes_flows:
+            into.add_flows(flow_piece(batch, self.salt, self.inside, self.nobody, self.flows == AUTO))
         return into
 
     def merge(self, a: Talk, b: Talk) -> Talk:
@@ -92,8 +94,10 @@ class EdgesEngine:
 
     def _lend(self, talk: Talk) -> None:
         talk.contacts.flags_of = talk.flows.flags_of = self.lists.flags
+        talk.mode = self.flows
 
     def conclude(self, summary: Talk, carry: Memory | None, ctx: Context[Memory]) -> Outcome[Memory]:
+        self._lend(summary)
         counted = summary.contacts
         run, flows = summary.whole()
         hosts, names = run.hosts.texts, run.terminals.texts

@@ -1,9 +1,11 @@
 """Flows as contacts, for destinations that no contact names (setting ``flows``).
 
 Malware that speaks neither HTTP nor TLS leaves no line in a proxy's log, only a flow to an address. Such flows become
-edges to that address, unless a contact of the same day gave the address as its host or as the server behind a name:
-then the contact says more. Left out are flows that nobody answered (scans), those between insiders or from outside, and
-those of services that every machine uses by itself (DNS, NTP, DHCP, discovery).
+edges to that address. ``NEVER`` leaves them alone. ``ALWAYS`` takes those that were answered, unless a contact of the
+same day gave the address as its host or as the server behind a name: then the contact says more. ``AUTO`` takes them,
+answered or not (what came to nothing counts as failed), on a day that has no contact at all: where an organisation has
+nothing but flows, a C2 that is down must show too. Left out are those between insiders or from outside, those to
+multicast and broadcast, and those of services that every machine uses by itself (DNS, NTP, DHCP, discovery).
 """
 
 from __future__ import annotations
@@ -16,15 +18,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from andon.detect.livenet.edges import kernels as k
 from andon.detect.livenet.edges.gather import MOST_BYTES, Piece, Words, words_of
 from andon.detect.livenet.edges.lists import ipv4_numbers
 from andon.detect.livenet.edges.names import ascending
 from andon.records.columns import column
 from andon.records.domains import ADDRESS_4, ADDRESS_6, kinds_of_hosts
+from andon.records.flow import failed
 from andon.sketch.hashing import mix64_array
 from andon.sketch.state import StateError, pack, unpack
 from andon.sketch.texts import text_keys
 
+NEVER, ALWAYS, AUTO = 0, 1, 2  # values of the setting
 PRIVATE: Final = (
     "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8", "fc00::/7",
     "fe80::/10", "::1/128",
@@ -67,8 +72,10 @@ class Networks:
         return out
 
 
-def flow_piece(batch: pa.RecordBatch, salt: int, inside: Networks, nobody: Networks) -> Piece:
-    """The flows of a batch that may be edges, as contacts."""
+def flow_piece(
+    batch: pa.RecordBatch, salt: int, inside: Networks, nobody: Networks, unanswered: bool = False
+) -> Piece:
+    """The flows of a batch that may be edges, as contacts; ``unanswered``: those that nobody answered too."""
     src, dst = batch.column("src"), batch.column("dst")
     from_inside = inside.hold(src.dictionary)[np.asarray(src.indices)]
     outside = ~(inside.hold(dst.dictionary) | nobody.hold(dst.dictionary))[np.asarray(dst.indices)]
@@ -80,15 +87,18 @@ def flow_piece(batch: pa.RecordBatch, salt: int, inside: Networks, nobody: Netwo
     port = column(batch, "dst_port")
     terminal = batch.column("terminal")
     named = ~np.asarray(pc.is_in(terminal.dictionary, pa.array(["", "-"])))[np.asarray(terminal.indices)]
-    rows = from_inside & outside & carried & answered & ~np.isin(port, _OWN_SERVICES) & named
-    batch = batch.filter(pa.array(rows))
+    rows = from_inside & outside & carried & ~np.isin(port, _OWN_SERVICES) & named
+    batch = batch.filter(pa.array(rows if unanswered else rows & answered))
     count = batch.num_rows
+    bits = np.zeros(count, np.uint8)
+    if unanswered:
+        bits[failed(batch)] = k.IS_FAILED
     nothing = Words(text_keys(pa.array([""]), salt), pa.array([""], pa.string()), np.zeros(count, np.int64))
     host = words_of(batch.column("dst"), salt)
     return Piece(
         words_of(batch.column("terminal"), salt), host, words_of(batch.column("src"), salt), nothing,
         host, np.zeros(count, np.uint16), column(batch, "ts"), np.minimum(column(batch, "bytes_in"), MOST_BYTES),
-        np.minimum(column(batch, "bytes_out"), MOST_BYTES), np.zeros(count, np.uint8), column(batch, "dst_port"),
+        np.minimum(column(batch, "bytes_out"), MOST_BYTES), bits, column(batch, "dst_port"),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Final, Self
 import numpy as np
 import pyarrow as pa
 
-from andon.detect.livenet.edges.flows import Named
+from andon.detect.livenet.edges.flows import ALWAYS, AUTO, NEVER, Named
 from andon.detect.livenet.edges.gather import Piece, piece, run_of
 from andon.detect.livenet.edges.kernels import COUNT, LISTED
 from andon.detect.livenet.edges.names import Names, ascending
@@ -133,32 +133,46 @@ class Contacts:
 
 
 class Talk:
-    """Contacts and, where they are wanted, flows to what no contact names."""
+    """Contacts and flows that may count as some, apart. ``mode``: of ``flows``, lent by the engine with every batch and
+    no part of the state. Where flows count only without contacts, those that came are dropped with the first contact."""
 
-    def __init__(self, contacts: Contacts, flows: Contacts, named: Named) -> None:
-        self.contacts, self.flows, self.named = contacts, flows, named
+    def __init__(self, contacts: Contacts, flows: Contacts, named: Named, mode: int = NEVER) -> None:
+        self.contacts, self.flows, self.named, self.mode = contacts, flows, named, mode
+
+    @property
+    def takes_flows(self) -> bool:
+        return self.mode == ALWAYS or (self.mode == AUTO and not self.contacts.contacts)
 
     def add_flows(self, made: Piece) -> None:
-        self.flows.contacts += len(made)
-        self.flows.put(made)
+        if self.takes_flows:
+            self.flows.contacts += len(made)
+            self.flows.put(made)
 
-    def add_contacts(self, batch: pa.RecordBatch, flows: bool) -> None:
+    def add_contacts(self, batch: pa.RecordBatch) -> None:
         made = self.contacts.add(batch)
-        if flows:
+        if self.mode == ALWAYS:
             self.named.add(ascending(np.concatenate([made.server.keys, made.host.keys])))
+        self._settle()
 
     def merge(self, other: Talk) -> None:
         self.contacts.merge(other.contacts)
-        self.flows.merge(other.flows)
+        if self.takes_flows:
+            self.flows.merge(other.flows)
         self.named.merge(other.named)
+        self._settle()
+
+    def _settle(self) -> None:
+        if not self.takes_flows and self.flows.contacts:
+            self.flows = Contacts(self.flows.bounds, self.flows.salt, self.flows.flags_of)
 
     def whole(self) -> tuple[Run, int]:
         """(everything as one run, flows that it took in)."""
         contacts, flows = self.contacts.whole(), self.flows.whole()
         if not len(flows.keys):
             return contacts, 0
-        keys = flows.hosts.keys
-        flows = without_hosts(flows, np.isin(keys, self.named.keys()) | ~self.named.knows(keys))
+        if self.mode == ALWAYS:
+            keys = flows.hosts.keys
+            flows = without_hosts(flows, np.isin(keys, self.named.keys()) | ~self.named.knows(keys))
         return within(union(contacts, flows), self.contacts.bounds), int(
             flows.narrow[:, COUNT].sum(dtype=np.int64)
         )

@@ -10,22 +10,10 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from andon.sketch.texts import text_keys
 
 HIGH: Final = 10_000
-FAILED_STATES: Final = ("S0", "REJ", "RSTOS0", "RSTRH", "SH", "SHR", "new", "S", "SR", "RS")
-
-
-def failed(batch: pa.RecordBatch) -> np.ndarray:
-    """Which flows came to nothing: the other side sent nothing, or the state says so."""
-    answered = batch.column("answered").fill_null(True).to_numpy(zero_copy_only=False)
-    state = batch.column("state")
-    bad = pc.is_in(state.dictionary, pa.array(FAILED_STATES)).to_numpy(zero_copy_only=False)
-    codes = state.indices.to_numpy()
-    made: np.ndarray = ~answered | (bad[codes] if len(bad) else np.zeros(len(codes), np.bool_))
-    return made
 
 
 def services(batch: pa.RecordBatch, bad: np.ndarray) -> tuple[np.ndarray, list[str]]:

@@ -12,7 +12,8 @@ import pyarrow as pa
 from andon.detect.livenet.flowbaseline.grouped import Grouped
 from andon.detect.livenet.flowbaseline.names import Names
 from andon.detect.livenet.flowbaseline.places import Inside
-from andon.detect.livenet.flowbaseline.services import failed, name_keys, services
+from andon.detect.livenet.flowbaseline.services import name_keys, services
+from andon.records.flow import failed
 from andon.sketch.hashing import mix64_array
 from andon.sketch.state import StateError, join, split
 from andon.sketch.texts import text_keys

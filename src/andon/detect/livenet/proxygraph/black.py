@@ -137,7 +137,9 @@ def _behave(memory: Memory, of_black: np.ndarray) -> dict[int, str]:
         no_user = named and memory.terminals["users"][u] == 0
         share = len(mine) / max(int(degree[u]), 1)
         # An infected terminal meets one family or two. Lists without families leave breadth: more has to be odd then.
-        if len(kinds) >= _FAMILIES or (not kinds and breadth[u] >= 2 * _BREADTH and (no_user or share >= _SHARE)):
+        if len(kinds) >= _FAMILIES or (
+            not kinds and breadth[u] >= 2 * _BREADTH and (no_user or share >= _SHARE)
+        ):
             found[u] = (
                 f"touched {len(mine):,} black destinations of {breadth[u]:,} domains and {len(kinds):,} families, "
                 f"{times:.3g} times a day in the median" + (", without a user" if no_user else "")

@@ -23,13 +23,13 @@ from andon.detect.livenet.proxygraph.memory import Memory
 
 # name -> (weight, least, most of the part)
 WEIGHTS: Final = {
-    "beacon": (1.4, -1.0, 5.0),
-    "rarity": (0.8, -1.5, 1.5),
-    "onset": (1.0, -5.0, 0.8),
-    "url": (0.8, -1.0, 4.0),
-    "referer": (1.0, -1.0, 1.0),
+    "beacon": (1.3, -1.0, 4.5),
+    "rarity": (0.7, -1.5, 1.5),
+    "onset": (0.8, -4.0, 0.6),
+    "url": (0.3, -0.5, 1.5),
+    "referer": (1.2, -1.2, 1.2),
     "age": (0.3, -0.9, 0.3),
-    "address": (0.4, 0.0, 0.4),
+    "address": (0.6, 0.0, 0.6),
     "agent": (0.3, -0.3, 0.3),
     "failed": (0.2, 0.0, 0.2),
     "port": (0.1, 0.0, 0.1),
@@ -41,7 +41,7 @@ _BELIEVED = 1.5  # log-odds from which a destination counts as polled
 _ASSUMED = 0.01  # share of lonely gray destinations polled, as the beacon engine assumes
 _PSEUDO = 200.0  # as many destinations of evidence as that assumption is worth
 _LONELY = 3
-_SO_BAD = 0.3  # share of bad destinations whose URLs look as bad as the worst of a thousand
+_SO_BAD = 0.1  # share of bad destinations whose URLs look as bad as the worst of a thousand
 _OFTEN = 4  # contacts of a terminal that comes again and again
 _SILENT = 16 * 3600  # s: longer than a night
 

@@ -108,6 +108,7 @@ def finding(
             ),
         ),
         attack=("T1566.002",),
+        severity="medium" if probability >= 0.3 else "low",
         attributes={
             "rank": one.rank,
             "score": round(one.score, 6),
