@@ -15,9 +15,10 @@ from andon.detect.livenet.flowbaseline.grouped import Grouped
 from andon.detect.livenet.flowbaseline.memory import BINS, Memory
 from andon.detect.livenet.flowbaseline.names import Names
 from andon.detect.livenet.flowbaseline.places import Inside, peers_name
-from andon.detect.livenet.flowbaseline.services import failed, services
+from andon.detect.livenet.flowbaseline.services import services
 from andon.detect.livenet.flowbaseline.summary import FAN, FlowDay
 from andon.sketch.state import StateError
+from andon.records.flow import failed
 
 SPEC = {"owner": "same", "flows": "sum", "peer": "least"}
 

@@ -157,7 +157,7 @@ class EdgesEngine:
         }
         busiest = int(np.argmax(by.narrow[:, k.LISTED])) if len(names) else 0
         widest = (str(by_name[busiest]), int(by.narrow[busiest, k.LISTED])) if len(names) else ("", 0)
-        return Outcome(self._shed(counted.contacts, left_out, run.level, widest, ctx), published, memory)
+        return Outcome(self._shed(counted.contacts + flows, left_out, run.level, widest, ctx), published, memory)
 
     def _remembered(
         self,

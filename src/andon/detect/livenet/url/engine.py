@@ -46,7 +46,6 @@ class UrlEngine:
         "livenet.url.suspects",
         "livenet.url.findings",
         "livenet.url.false_alarms",
-        "livenet.url.probability",
         "livenet.url.remembered",
         "livenet.url.remembered_days",
     )
@@ -66,10 +65,6 @@ class UrlEngine:
             raise ValueError(
                 f"{self.name}.false_alarms is {self._alarms}; it is above 0 and at most 1000 a day"
             )
-
-        self._least = float(site.setting(self.name, "probability", 0.15))
-        if not 0 <= self._least <= 1:
-            raise ValueError(f"{self.name}.probability is {self._least}; it is between 0 and 1")
 
     @cached_property
     def _scorer(self) -> UrlScorer | None:
@@ -165,8 +160,9 @@ class UrlEngine:
             {name: pa.array(column).cast(URLS.field(name).type) for name, column in columns.items()}, URLS
         )
         chosen, more = self._chosen(table, hosts, edges, scorer)
-        made = (finding((self.name, self.version), one, ctx, self._site.locator, more) for one in chosen)
-        return table, tuple(one for one in made if one.confidence >= self._least)
+        return table, tuple(
+            finding((self.name, self.version), one, ctx, self._site.locator, more) for one in chosen
+        )
 
     def _chosen(
         self, table: pa.Table, hosts: dict[str, np.ndarray], edges: pa.Table | None, scorer: UrlScorer
