@@ -2,8 +2,9 @@
 
     python benchmarks/livenet/proxygraph_fit.py [SIZES]     default 600,1200,2500,1000 (terminals; 3 CPU min)
 
-Each organisation (``andon simulate organisation``) goes through the engines of the inside; then a logistic regression of
-"is bad" on what the visits say and on each feature of ``prior`` (unweighted), organisations weighing alike. The shipped
+Each organisation (``andon simulate organisation``) goes through the engines of the inside; then a logistic
+regression of "is bad" on what the visits say and on each feature of ``prior`` (unweighted), organisations weighing alike.
+The shipped
 weights are these, rounded and drawn towards 0, as generated organisations are not real ones; where the generator cannot
 teach a weight (agent, failed, port: nothing there depends on what a site is) it is small and positive by judgement.
 Then how the probabilities of destinations and terminals fare, in steps: that is the calibration that findings state.
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +110,7 @@ def main() -> None:
     for what, pairs in (("destinations", sites), ("terminals", people)):
         p, y = (np.concatenate([pair[i] for pair in pairs]) for i in (0, 1))
         print(what + ": probability, how many, share that is bad")
-        for low, high in zip(STEPS, STEPS[1:], strict=False):
+        for low, high in pairwise(STEPS):
             at = (p >= low) & (p < high)
             print(
                 f"  {low:.1f} to {min(high, 1):.1f} {int(at.sum()):8,} {y[at].mean() if at.any() else 0:8.3f}"

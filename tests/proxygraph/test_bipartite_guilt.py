@@ -61,7 +61,7 @@ def test_singletons_do_not_reinforce_themselves() -> None:
     belief, _, _ = inferred([*alone, *CROWD], 200, set())
     assert belief.infected[0] < 0.01
     assert belief.bad[:300].sum() < 0.5
-    # Infected for certain: what it visits alone is more suspicious, but all of it together by two destinations or three.
+    # Infected for certain: what it visits alone is more suspicious, but all of it by two destinations or three.
     belief, _, _ = inferred([(0, 999), *alone, *CROWD], 200, {999}, first={(0, 999): 10**6})
     assert belief.infected[0] > 0.85
     assert belief.bad[:300].sum() < 3

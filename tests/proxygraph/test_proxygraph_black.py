@@ -75,7 +75,7 @@ def test_a_forced_fetch_of_a_black_image_infects_nobody() -> None:
 
 
 def test_a_fetch_by_fewer_terminals_is_told_but_the_model_believes_it_little() -> None:
-    """Below the number at which an entry is doubted, the rule of the fresh entry holds; the probability says what it is."""
+    """Below the number at which an entry is doubted the rule of the fresh entry holds; the probability tells."""
     new = len(MADE.kind)
     victims = CLEAN[:8].tolist()
     rows = [(u, new, 1, 40_000 + 30 * i, 40_000 + 30 * i) for i, u in enumerate(victims)]

@@ -24,7 +24,7 @@ def _log(path: Path) -> None:
         lines.append(
             (
                 at,
-                f"{BEGIN + at:.3f} 120 {address} TCP_TUNNEL/200 {size} CONNECT {url} user{who} HIER_DIRECT/198.51.100.9 -",
+                f"{BEGIN + at:.3f} 120 {address} TCP_TUNNEL/200 {size} CONNECT {url} user{who} DIRECT/198.51.100.9 -",
             )
         )
 
@@ -63,7 +63,7 @@ def test_log_lines_become_findings_with_checks_that_were_counted(tmp_path: Path)
     suspected = [f for f in ours if f.kind == "suspected-destination"]
     assert {f.subject[1] for f in suspected} <= {"c2.example", "panel.example"}
     assert suspected[0].subject[1] == "c2.example"
-    assert [item.check.expected for item in suspected[0].evidence if item.check][0] == 3
+    assert next(item.check.expected for item in suspected[0].evidence if item.check) == 3
     hidden = next(f for f in ours if f.kind == "suspected-terminal")
     assert hidden.subject[1].endswith("17") and "never touched a black" in hidden.statement
     ranked = found.tables["livenet.proxygraph:terminals"][-1]["terminal"].to_pylist()

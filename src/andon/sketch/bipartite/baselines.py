@@ -44,7 +44,7 @@ def label_propagation(
 def _messages(
     node: np.ndarray, belief: np.ndarray, came: np.ndarray, said: np.ndarray, strength: float, damping: float
 ) -> float:
-    """Messages ``said`` along each edge from ``node[e]``, in log-odds, leaving out what came along it; the largest change."""
+    """Messages ``said`` along each edge from ``node[e]``, in log-odds, without what came along; the largest change."""
     largest = 0.0
     for e in range(node.shape[0]):
         without = belief[node[e]] - came[e]
@@ -63,8 +63,8 @@ def belief_propagation(
     rounds: int = 10,
     damping: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(log-odds of being bad of each destination, of each terminal). Priors are probabilities; ``equal``: potential of an
-    edge whose ends are in the same state."""
+    """(log-odds of being bad of each destination, of each terminal). Priors are probabilities; ``equal``: potential of
+    an edge whose ends are in the same state."""
     prior_d = np.log(destination_prior / (1 - destination_prior))
     prior_t = np.log(terminal_prior / (1 - terminal_prior))
     to_terminal, to_destination = np.zeros(graph.edges), np.zeros(graph.edges)

@@ -166,13 +166,14 @@ class Talk:
             self.flows = Contacts(self.flows.bounds, self.flows.salt, self.flows.flags_of)
 
     def whole(self) -> tuple[Run, int]:
-        """(everything as one run, flows that it took in)."""
+        """(everything as one run, flows that count as contacts)."""
         contacts, flows = self.contacts.whole(), self.flows.whole()
+        if self.mode == AUTO:
+            return (contacts, 0) if self.contacts.contacts else (flows, self.flows.contacts)
         if not len(flows.keys):
             return contacts, 0
-        if self.mode == ALWAYS:
-            keys = flows.hosts.keys
-            flows = without_hosts(flows, np.isin(keys, self.named.keys()) | ~self.named.knows(keys))
+        keys = flows.hosts.keys
+        flows = without_hosts(flows, np.isin(keys, self.named.keys()) | ~self.named.knows(keys))
         return within(union(contacts, flows), self.contacts.bounds), int(
             flows.narrow[:, COUNT].sum(dtype=np.int64)
         )

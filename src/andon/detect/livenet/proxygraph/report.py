@@ -21,8 +21,8 @@ _NANO: Final = 1_000_000_000
 _NAMED: Final = 5
 _ENTITIES: Final = 100
 _CALIBRATION: Final = (
-    "probability of the model, scaled on 13 generated organisations: of 620 destinations given 0.5 or more 95 % were bad, "
-    "of 425 terminals 99 % infected (docs/proxygraph.md); no field data stand behind it"
+    "probability of the model, scaled on 13 generated organisations: of 620 destinations given 0.5 or more 95 % were "
+    "bad, of 425 terminals 99 % infected (docs/proxygraph.md); no field data stand behind it"
 )
 
 
