@@ -186,7 +186,34 @@ def run_days(folder: Path) -> None:
             )
             daily = of.conclude(of.empty(), carry, context)
             carry = type(daily.carry).from_bytes(daily.carry.to_bytes())
-        print(f"{name}: " + ", ".join(_differences(whole.tables, daily.tables)))
+        print(f"{name}: " + ", ".join(_differences(whole.tables, daily.tables)), flush=True)
+        print("  " + _warm(world), flush=True)
+
+
+def _warm(world: World) -> str:
+    """The third day begun with the belief of the second, against begun anew."""
+    from andon.detect.livenet.proxygraph.judge import judge
+    from andon.detect.livenet.proxygraph.memory import Memory, remember
+
+    memory, made = Memory.empty(), []
+    for day in range(3):
+        tables = {name.split(":")[1]: table for name, table in tables_of(world, day).items()}
+        start = BEGIN + day * DAY
+        memory = remember(memory, tables, start, start + DAY, 14, 100_000_000)
+        made.append(judge(memory, Site(), "default", start + DAY))
+    before, anew = made[1], made[2]
+    at = before.memory.destinations.find(memory.destinations.keys)
+    begun = np.where((at >= 0)[:, None], before.belief.bad[at], 0.0)
+    warm = judge(memory, Site(), "default", BEGIN + 3 * DAY, warm=begun)
+    q = [of.belief.bad.sum(axis=1)[of.judged] for of in (warm, anew)]
+    first = [set(np.argsort(-of.log_odds[of.judged], kind="stable")[:50].tolist()) for of in (warm, anew)]
+    ranks = [np.argsort(np.argsort(of.log_odds[of.judged])) for of in (warm, anew)]
+    return (
+        f"warm: rounds {sum(warm.belief.rounds)} against {sum(anew.belief.rounds)}, "
+        f"max |dp| {np.abs(warm.belief.infected - anew.belief.infected).max():.2g}, "
+        f"max |dq| {np.abs(q[0] - q[1]).max():.2g}, "
+        f"rank correlation {np.corrcoef(*ranks)[0, 1]:.4f}, first 50 in common {len(first[0] & first[1])}"
+    )
 
 
 def _differences(one: Any, other: Any) -> list[str]:

@@ -3,11 +3,11 @@
     python benchmarks/livenet/proxygraph_fit.py [SIZES]     default 600,1200,2500,1000 (terminals; 3 CPU min)
 
 Each organisation (``andon simulate organisation``) goes through the engines of the inside; then a logistic
-regression of "is bad" on what the visits say and on each feature of ``prior`` (unweighted), organisations weighing alike.
-The shipped
-weights are these, rounded and drawn towards 0, as generated organisations are not real ones; where the generator cannot
-teach a weight (agent, failed, port: nothing there depends on what a site is) it is small and positive by judgement.
-Then how the probabilities of destinations and terminals fare, in steps: that is the calibration that findings state.
+regression of "is bad" on what the visits say and on each feature of ``prior`` (unweighted), organisations weighing
+alike. The shipped weights lie between those of several runs, drawn towards 0 where the runs disagree, as generated
+organisations are not real ones; where the generator cannot teach a weight (agent, failed, port, URL: nothing of it
+depends there on what a site is) it is small by judgement. Then how the probabilities of destinations and terminals
+fare, in steps: that is the calibration that findings state.
 scikit-learn is needed (it is among the development tools).
 """
 

@@ -141,6 +141,35 @@ def test_hostile_names_are_shown_defanged() -> None:
     assert "evil" in finding.title and "[.]example" in finding.title
 
 
+def test_a_polled_black_destination_says_so_and_weighs_more() -> None:
+    given = tables(
+        crowd(np.random.default_rng(12)) | {EDGE: polls(np.random.default_rng(13), 300)}, terminals=400
+    )
+    places = given["livenet.edges:destinations"]
+    mine = [name == EDGE[1] for name in places["destination"].to_pylist()]
+    told: dict[str, list[object]] = {
+        "colour": ["black" if one else "gray" for one in mine],
+        "lists": [["feed/emotet since 2026-01-02"] * one for one in mine],
+        "age_known": list(mine),
+    }
+    marked = places
+    for name, values in told.items():
+        at = places.schema.get_field_index(name)
+        marked = marked.set_column(
+            at, places.schema.field(at), pa.array(values, places.schema.field(at).type)
+        )
+    listed = given | {"livenet.edges:destinations": marked}
+    gray, black = (concluded(which).findings[0] for which in (given, listed))
+    assert gray.severity == "low" and black.severity == "medium"
+    assert (
+        "black" not in gray.title + gray.statement and "or earlier (the logs begin there)" in gray.statement
+    )
+    assert "which is black-listed," in black.title and "or earlier" not in black.statement
+    assert "It is on a black list (feed/emotet since 2026-01-02)." in black.statement
+    assert "chance below one in a billion" in black.statement
+    assert "1 of 400 terminals goes there." in black.statement
+
+
 def test_order_and_chunks_of_the_tables_do_not_matter() -> None:
     rng = np.random.default_rng(11)
     given = tables(crowd(rng) | {EDGE: polls(rng, 300, 0.2)}, terminals=400)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
 from andon.records.contract import Site
 from andon.records.reputation import REPUTATION
@@ -43,6 +44,7 @@ def _log(path: Path) -> None:
     path.write_text("".join(text + "\n" for _, text in sorted(lines)))
 
 
+@pytest.mark.slow
 def test_log_lines_become_findings_with_checks_that_were_counted(tmp_path: Path) -> None:
     log = tmp_path / "access.log"
     _log(log)

@@ -106,6 +106,8 @@ def test_a_lure_among_harmless_urls_is_found_with_its_visitors_and_reasons():
     assert finding.count == 5 and finding.attributes["terminals"] == ["user0", "user1"]
     assert 0 < finding.confidence < 0.9 and finding.attributes["reasons"]
     assert "[.]webflow[.]io" in finding.statement and LURE[0] not in finding.statement
+    assert "2 terminals asked for it 5 times, of which the proxy refused 1" in finding.statement
+    assert "e-0" not in finding.statement and "what the terminals did next" in finding.statement
     row = outcome.tables["urls"].slice(0, 1).select(["url", "contacts", "refused", "visitors"]).to_pylist()[0]
     assert row == {"url": LURE[0] + LURE[1], "contacts": 5, "refused": 1, "visitors": 2}
 

@@ -25,11 +25,15 @@ _FIELDS: list[pa.Field[Any]] = [
     pa.field("service", WORDS, nullable=False),  # as the sensor recognised it: "http", "ssl"; ""
     pa.field("state", WORDS, nullable=False),  # Zeek's conn_state, Suricata's state, TCP flags as "SAF"; ""
     pa.field("answered", pa.bool_()),  # the other side sent something; null if unknown
-    pa.field("bytes_out", pa.int64(), nullable=False),  # from src; payload or wire as the sensor counts; -1 unknown
+    pa.field(
+        "bytes_out", pa.int64(), nullable=False
+    ),  # from src; payload or wire as the sensor counts; -1 unknown
     pa.field("bytes_in", pa.int64(), nullable=False),
     pa.field("packets_out", pa.int64(), nullable=False),
     pa.field("packets_in", pa.int64(), nullable=False),
-    pa.field("source", WORDS, nullable=False),  # "zeek-conn", "suricata-flow", "netflow5", "netflow9", "ipfix"
+    pa.field(
+        "source", WORDS, nullable=False
+    ),  # "zeek-conn", "suricata-flow", "netflow5", "netflow9", "ipfix"
 ]
 FLOW: Final = pa.schema(_FIELDS)
 

@@ -41,7 +41,9 @@ _DESTINATIONS: list[pa.Field[Any]] = [
     pa.field(
         "domain", pa.string(), nullable=False
     ),  # registered domain, private suffixes included; "" for addresses
-    pa.field("is_address", pa.bool_(), nullable=False),  # contacted by address, without a name
+    pa.field(
+        "is_address", pa.bool_(), nullable=False
+    ),  # contacted by address, without a name; never where only flows are known
     pa.field("colour", pa.string(), nullable=False),  # "black", "white" or "gray"
     pa.field("lists", _TEXTS, nullable=False),  # where it stands: "maltrail/emotet since 2025-01-02"
     pa.field(
@@ -108,6 +110,7 @@ _COVERAGE: list[pa.Field[Any]] = [
         "flows", pa.int64(), nullable=False
     ),  # flows that count as contacts (setting), beside `contacts`
     pa.field("memory_began", _TIME),  # the first contact that is remembered; null: none
+    pa.field("inbound", pa.int64(), nullable=False),  # of outsiders that asked servers of ours: left out
 ]
 COVERAGE: Final = pa.schema(_COVERAGE)
 

@@ -23,7 +23,7 @@ PATH: Final = (
 )
 # Days since 1970 (Gregorian, years that begin in March).
 DAYS: Final = (
-    "function days(y,m,d){if(m<3){y--;m+=12} "
+    "function days(y,m,d){if(m+0<3){y--;m+=12} "
     "return 365*y+int(y/4)-int(y/100)+int(y/400)+int((153*m-457)/5)+d-719469} "
 )
 # The same in jq, and seconds since 1970 of a number or an ISO 8601 time.

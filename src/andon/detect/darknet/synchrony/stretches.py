@@ -32,7 +32,7 @@ _STOP_CHECKS: Final = np.array([1.0, *_STOP_LOOKS[1:]])  # regulars are judged a
 # counts are whole numbers, and doubt about the day is the same from hour to hour. Where more is seen of a level that is
 # passed often, more is reckoned with: the telescope at hand may keep its predictions worse than simulated ones.
 _ATTAINED: Final = 0.4
-_MOST_ATTAINED: Final = 4.0
+_MOST_ATTAINED: Final = 16.0
 _CHECKED: Final = 1e-3  # the level that is passed often: by chance far more than by what happens
 _KEEP: Final = 1 - 1 / 72  # an hour
 _PRIOR: Final = 30.0  # passes behind ``_ATTAINED``

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from andon.detect.livenet.beacon.gather import Gathered
+from andon.detect.livenet.beacon.gather import DESTINATIONS, Gathered
 from andon.detect.livenet.beacon.rows import SIGNIFICANT, Rows
 from andon.records.contract import Context
 from andon.records.finding import Check, Entity, Evidence, Finding, timestamp
@@ -85,10 +86,31 @@ def findings(
     if more > 0:
         text = f"{left_out} {more:,} destinations with a lower score are in the table livenet.beacon:beacons.".strip()
     chosen = list(by_destination.items())[:most]
+    known = _known(ctx.tables.get(DESTINATIONS), [name for name, _ in chosen])
     return tuple(
-        _finding(engine, rank, name, edges, made, last, rows, text if rank == len(chosen) else "", ctx)
+        _finding(
+            engine,
+            rank,
+            name,
+            edges,
+            made,
+            last,
+            rows,
+            known.get(name),
+            text if rank == len(chosen) else "",
+            ctx,
+        )
         for rank, (name, edges) in enumerate(chosen, 1)
     )
+
+
+def _known(destinations: pa.Table | None, names: list[str]) -> dict[str, dict[str, Any]]:
+    """Colour, lists and whether the first visit is known, of those of these destinations that have a row."""
+    if destinations is None:
+        return {}
+    some = destinations.select(["destination", "colour", "lists", "age_known"])
+    rows = some.filter(pc.is_in(some["destination"], pa.array(names, pa.string()))).to_pylist()
+    return {row["destination"]: row for row in rows}
 
 
 def _finding(
@@ -99,10 +121,12 @@ def _finding(
     made: pa.Table,
     last: np.ndarray,
     rows: Rows,
+    known: dict[str, Any] | None,
     left_out: str,
     ctx: Context[Any],
 ) -> Finding:
     listed = _records(made, last, edges)
+    black = known is not None and known["colour"] == "black"
     best, at = listed[0], edges[0]
     shown = neutral(destination, "domain")
     first = min(row["first_seen"] for row in listed)
@@ -110,8 +134,8 @@ def _finding(
         engine=engine[0],
         engine_version=engine[1],
         kind="beacon",
-        title=f"{shown} is polled every {_duration(best['period'])}",
-        statement=" ".join(filter(None, (_statement(listed, rows, at, shown), left_out))),
+        title=f"{shown}{', which is black-listed,' if black else ''} is polled every {_duration(best['period'])}",
+        statement=" ".join(filter(None, (_statement(listed, rows, at, shown, known), left_out))),
         confidence=float(best["score"]),
         calibration=CALIBRATION,
         window=(ctx.start, ctx.end),
@@ -125,8 +149,10 @@ def _finding(
         ),
         evidence=tuple(_evidence(row, rows, i) for row, i in zip(listed[:_CHECKED], edges, strict=False)),
         attack=("T1071.001",),
+        severity="medium" if black else "",
         attributes={
             "rank": rank,
+            "black": black,
             "score": best["score"],
             "log_odds": best["log_odds"],
             "rita": best["rita"],
@@ -143,25 +169,48 @@ def _finding(
     )
 
 
-def _statement(listed: Sequence[dict[str, Any]], rows: Rows, at: int, shown: str) -> str:
+def _statement(
+    listed: Sequence[dict[str, Any]], rows: Rows, at: int, shown: str, known: dict[str, Any] | None
+) -> str:
     best = listed[0]
-    others = f" and {len(listed) - 1:,} other terminals" if len(listed) > 1 else ""
+    more = len(listed) - 1
+    others = f"; so do{'es' * (more == 1)} {more:,} other terminal{'s' * (more != 1)}" if more else ""
     over = f" over {rows.days[at]:.1f} days" if rows.days[at] else ""
     visitors = round(best["prevalence"] * rows.terminals)
     common = (
-        f"{visitors:,} of {rows.terminals:,} terminals go there: software that looks for news of itself polls as well, "
-        "and what speaks against the destination is that so few have it."
+        f"{visitors:,} of {rows.terminals:,} terminals go{'es' * (visitors == 1)} there. Software that looks for its "
+        "updates polls as well; that so few have this one is what makes it worth a look."
         if rows.terminals >= _A_FEW
-        else f"With {rows.terminals} terminals nothing can be said of how common it is, and software that looks for "
-        "news of itself polls as well."
+        else f"With only {rows.terminals} terminal{'s' * (rows.terminals != 1)} nothing can be said of how common it "
+        "is, and software that looks for its updates polls as well."
     )
-    found = timestamp(best["first_seen"] // _SECOND * _SECOND)
+    found = timestamp(best["first_seen"] // _SECOND * _SECOND)[:16].replace("T", " ")
+    first = f"First asked for here {found}"
+    if known is not None and not known["age_known"]:
+        first += " or earlier (the logs begin there)"
+    black = ""
+    if known is not None and known["colour"] == "black":
+        lists = neutral(", ".join(known["lists"][:2]), "domain")
+        black = f" It is on a black list{f' ({lists})' * bool(lists)}."
+    visits = f"{int(rows.judged.visits[at]):,} visits{over}"
     return (
-        f"{neutral(best['terminal'])}{others} ask{'s' * (not others)} {shown} every {_duration(best['period'])} "
-        f"(jitter {best['jitter']:.0%}), {int(rows.judged.visits[at]):,} visits{over}. The chance that visits dealt "
-        f"out anew in the same hours look as regular is {best['p_value']:.1g}. Most frequent answer: "
-        f"{best['size']:,} bytes, {rows.one_size[at]:.0%} of the contacts. First seen {found}. {common}"
+        f"{neutral(best['terminal'])} asks for {shown} every {_duration(best['period'])} "
+        f"(jitter {best['jitter']:.0%}), {visits}{others}.{black} {_chance(best['p_value'])} "
+        f"Most frequent answer: {best['size']:,} bytes, {rows.one_size[at]:.0%} of the contacts. {first}. {common}"
     )
+
+
+def _chance(p: float) -> str:
+    """
+    >>> _chance(2e-15)
+    'Visits at random times of the same hours would hardly ever be as regular (chance below one in a billion).'
+    >>> _chance(0.0012)
+    'Visits at random times of the same hours would be as regular with a chance of 0.0012.'
+    """
+    visits = "Visits at random times of the same hours would"
+    if p < 1e-9:
+        return f"{visits} hardly ever be as regular (chance below one in a billion)."
+    return f"{visits} be as regular with a chance of {p:.2g}."
 
 
 def _records(made: pa.Table, last: np.ndarray, at: Sequence[int]) -> list[dict[str, Any]]:

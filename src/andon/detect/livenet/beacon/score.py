@@ -33,6 +33,8 @@ LONELY: Final = 0.01
 COMMON: Final = 0.5
 HALFWAY: Final = 0.02  # share of the terminals at which half of COMMON is reached
 SMOOTH: Final = 100  # terminals: in a handful of them a share says little
+UNTOLD: Final = 0.25
+FEW: Final = 10.0
 PRIOR: Final = -4.6
 LEAST: Final = -1.0
 MOST_RATIO: Final = 12.0  # nats of step 1, and the same below 0
@@ -98,8 +100,13 @@ def automated(visitors: np.ndarray, terminals: int) -> np.ndarray:
 
 
 def log_odds(ratio: np.ndarray, visitors: np.ndarray, terminals: int) -> np.ndarray:
-    """Step 3. ``ratio``: of step 1, nats."""
-    r, benign = np.exp(ratio), automated(visitors, terminals)
+    """Step 3. ``ratio``: of step 1, nats.
+
+    >>> [round(float(log_odds(np.array([9.0]), np.array([1]), number)[0]), 1) for number in (1, 10, 1000)]
+    [0.2, 0.8, 3.4]
+    """
+    blind = 1.0 / (1.0 + (terminals / FEW) ** 2)
+    r, benign = np.exp(ratio), (1.0 - blind) * automated(visitors, terminals) + blind * UNTOLD
     spoken = np.log((POLLED * r + 1 - POLLED) / (benign * r + 1 - benign))
     made: np.ndarray = np.where(ratio > 0, np.maximum(spoken, LEAST), 0.0)
     return made

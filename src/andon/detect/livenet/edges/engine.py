@@ -11,7 +11,17 @@ import pyarrow.compute as pc
 
 from andon.detect.livenet.edges import kernels as k
 from andon.detect.livenet.edges import tables
-from andon.detect.livenet.edges.flows import ALWAYS, AUTO, NEVER, NOBODY, PRIVATE, Named, Networks, flow_piece
+from andon.detect.livenet.edges.flows import (
+    ALWAYS,
+    AUTO,
+    NEVER,
+    NOBODY,
+    PRIVATE,
+    Named,
+    Networks,
+    flow_piece,
+    inbound,
+)
 from andon.detect.livenet.edges.fold import Destinations, agents, destinations, edges
 from andon.detect.livenet.edges.lists import Lists
 from andon.detect.livenet.edges.memory import DAY, Memory
@@ -82,7 +92,7 @@ class EdgesEngine:
     def summarise(self, batch: pa.RecordBatch, into: Talk) -> Talk:
         self._lend(into)
         if kind_of(batch) == CONTACT:
-            into.add_contacts(batch)
+            into.add_contacts(batch, inbound(batch, self.inside))
         elif into.takes_flows:
             into.add_flows(flow_piece(batch, self.salt, self.inside, self.nobody, self.flows == AUTO))
         return into
@@ -107,6 +117,7 @@ class EdgesEngine:
         terminal = _ranks(names)
         by_name = names.take(pa.array(np.argsort(terminal)))
         used, agents_of = agents(run, found.of_host, len(found))
+        only_flows = bool(flows) and not summary.has_contacts
         to, by, parts = tables.Sums(len(found)), tables.Sums(len(names)), []
         for part in edges(run, terminal, found.of_host):
             to.add(part.destination, part)
@@ -119,7 +130,7 @@ class EdgesEngine:
         fresh_of[found.of_host[fresh]] = True
         texts, owners = run.texts.texts, len(found)
         of_destinations = tables.destinations_table(
-            found, to, used, first_seen, domain_seen, first_seen - max(memory.began, 0) >= DAY, fresh_of,
+            found, found.is_address & (not only_flows), to, used, first_seen, domain_seen, first_seen - max(memory.began, 0) >= DAY, fresh_of,
             tables.lists_of(matches, said, found.of_host, owners),
             tables.texts_of(run.facets, SERVER_OF, found.of_host, owners, texts),
             tables.ports_of(run.facets, PORT_OF, found.of_host, owners),
@@ -131,7 +142,7 @@ class EdgesEngine:
             tables.texts_of(run.facets, ADDRESS_OF, terminal, len(names), texts),
             tables.texts_of(run.facets, USER_OF, terminal, len(names), texts),
         )  # fmt: skip
-        could_be = counted.contacts - counted.unnamed - counted.nowhere + flows
+        could_be = counted.contacts - counted.inbound - counted.unnamed - counted.nowhere + flows
         left_out = could_be - int(by.narrow[:, k.COUNT].sum())
         edges_of = pa.concat_tables(parts) if parts else EDGES.empty_table()
         coverage = {
@@ -148,6 +159,7 @@ class EdgesEngine:
             "forgotten": forgotten,
             "flows": flows,
             "memory_began": None if memory.began < 0 else memory.began,
+            "inbound": counted.inbound,
         }
         published = {
             "edges": edges_of,
@@ -157,7 +169,9 @@ class EdgesEngine:
         }
         busiest = int(np.argmax(by.narrow[:, k.LISTED])) if len(names) else 0
         widest = (str(by_name[busiest]), int(by.narrow[busiest, k.LISTED])) if len(names) else ("", 0)
-        return Outcome(self._shed(counted.contacts + flows, left_out, run.level, widest, ctx), published, memory)
+        return Outcome(
+            self._shed(counted.contacts + flows, left_out, run.level, widest, ctx), published, memory
+        )
 
     def _remembered(
         self,

@@ -23,7 +23,7 @@ from andon.detect.livenet.edges.gather import MOST_BYTES, Piece, Words, words_of
 from andon.detect.livenet.edges.lists import ipv4_numbers
 from andon.detect.livenet.edges.names import ascending
 from andon.records.columns import column
-from andon.records.domains import ADDRESS_4, ADDRESS_6, kinds_of_hosts
+from andon.records.domains import ADDRESS_4, ADDRESS_6, NAME, kinds_of_hosts
 from andon.records.flow import failed
 from andon.sketch.hashing import mix64_array
 from andon.sketch.state import StateError, pack, unpack
@@ -49,6 +49,7 @@ class Networks:
 
     def __init__(self, prefixes: Sequence[str]) -> None:
         networks = [ip_network(prefix.strip(), strict=False) for prefix in prefixes]
+        self.given = tuple(prefixes) != PRIVATE  # by the operator
         four = sorted((int(n[0]), int(n[-1])) for n in networks if n.version == 4)
         self._first = np.array([first for first, _ in four], np.int64)
         self._last = np.maximum.accumulate(np.array([last for _, last in four], np.int64))
@@ -70,6 +71,28 @@ class Networks:
                 continue
             out[i] = any(address in network for network in self._six)
         return out
+
+
+def inbound(batch: pa.RecordBatch, inside: Networks) -> np.ndarray:
+    """Which contacts are of outsiders that ask our servers, and so no contacts of terminals: the client has an address
+    outside and no user's name, and what it asks for lies inside. Where the operator said what is inside, every client
+    outside is an outsider; else clients with public addresses may well be terminals."""
+    address, user = batch.column("address"), batch.column("user")
+    outside = ~inside.hold(address.dictionary) & (kinds_of_hosts(address.dictionary) != NAME)
+    made: np.ndarray = np.append(outside, False)[address.indices.to_numpy(zero_copy_only=False)]
+    if not made.any():
+        return made
+    nobody = np.asarray(pc.is_in(user.dictionary, pa.array(["", "-"])))
+    made &= nobody[user.indices.to_numpy(zero_copy_only=False)]
+    if inside.given:
+        return made
+    ours = np.zeros(batch.num_rows, np.bool_)
+    for name in ("server", "host"):
+        words = batch.column(name)
+        lies = inside.hold(words.dictionary) & (kinds_of_hosts(words.dictionary) != NAME)
+        ours |= lies[words.indices.to_numpy(zero_copy_only=False)]
+    made &= ours
+    return made
 
 
 def flow_piece(

@@ -26,20 +26,23 @@ def _none(texts: pa.Array) -> np.ndarray:
 
 class Contacts:
     """``bounds`` and ``salt`` are the site's; ``flags_of`` (colours of names) is lent by the engine with every
-    batch and is no part of the state. ``contacts`` counts all, ``unnamed`` those of no terminal, ``nowhere`` of no
-    destination."""
+    batch and is no part of the state. ``contacts`` counts all, ``inbound`` those of outsiders, of the others
+    ``unnamed`` those of no terminal, ``nowhere`` of no destination."""
 
     def __init__(self, bounds: Bounds, salt: int, flags_of: Flags = _none) -> None:
         self.bounds, self.salt, self.flags_of = bounds, salt, flags_of
-        self.contacts = self.unnamed = self.nowhere = 0
+        self.contacts = self.inbound = self.unnamed = self.nowhere = 0
         self._pieces: list[Piece] = []
         self._gathered = 0
         self._runs: list[Run] = []
 
-    def add(self, batch: pa.RecordBatch) -> Piece:
-        """Take in contacts (``records.contact``); gives those of them that are edges."""
-        made, unnamed, nowhere = piece(batch, self.salt)
+    def add(self, batch: pa.RecordBatch, inbound: np.ndarray) -> Piece:
+        """Take in contacts (``records.contact``) but those of a mask; gives those of them that are edges."""
+        self.inbound += int(inbound.sum())
         self.contacts += batch.num_rows
+        if inbound.any():
+            batch = batch.filter(pa.array(~inbound))
+        made, unnamed, nowhere = piece(batch, self.salt)
         self.unnamed += unnamed
         self.nowhere += nowhere
         self.put(made)
@@ -57,6 +60,7 @@ class Contacts:
         if (self.bounds, self.salt) != (other.bounds, other.salt):
             raise ValueError("only summaries of the same bounds and hash key can be merged")
         self.contacts += other.contacts
+        self.inbound += other.inbound
         self.unnamed += other.unnamed
         self.nowhere += other.nowhere
         other._sort()
@@ -106,6 +110,7 @@ class Contacts:
             "bound": self.bounds.rows,
             "salt": self.salt,
             "contacts": self.contacts,
+            "inbound": self.inbound,
             "unnamed": self.unnamed,
             "nowhere": self.nowhere,
         }
@@ -116,8 +121,8 @@ class Contacts:
         arrays, scalars = unpack(_KIND, _VERSION, data)
         try:
             self = cls(Bounds(scalars["bound"]), scalars["salt"])
-            self.contacts, self.unnamed, self.nowhere = (
-                scalars[name] for name in ("contacts", "unnamed", "nowhere")
+            self.contacts, self.inbound, self.unnamed, self.nowhere = (
+                scalars[name] for name in ("contacts", "inbound", "unnamed", "nowhere")
             )
             run = Run(
                 Names.from_arrays("hosts", arrays), arrays["flags"], Names.from_arrays("terminals", arrays),
@@ -134,22 +139,27 @@ class Contacts:
 
 class Talk:
     """Contacts and flows that may count as some, apart. ``mode``: of ``flows``, lent by the engine with every batch and
-    no part of the state. Where flows count only without contacts, those that came are dropped with the first contact."""
+    no part of the state. Where flows count only without contacts, those held are dropped with the first contact."""
 
     def __init__(self, contacts: Contacts, flows: Contacts, named: Named, mode: int = NEVER) -> None:
         self.contacts, self.flows, self.named, self.mode = contacts, flows, named, mode
 
     @property
     def takes_flows(self) -> bool:
-        return self.mode == ALWAYS or (self.mode == AUTO and not self.contacts.contacts)
+        return self.mode == ALWAYS or (self.mode == AUTO and not self.has_contacts)
+
+    @property
+    def has_contacts(self) -> bool:
+        """Of terminals of ours."""
+        return self.contacts.contacts > self.contacts.inbound
 
     def add_flows(self, made: Piece) -> None:
         if self.takes_flows:
             self.flows.contacts += len(made)
             self.flows.put(made)
 
-    def add_contacts(self, batch: pa.RecordBatch) -> None:
-        made = self.contacts.add(batch)
+    def add_contacts(self, batch: pa.RecordBatch, inbound: np.ndarray) -> None:
+        made = self.contacts.add(batch, inbound)
         if self.mode == ALWAYS:
             self.named.add(ascending(np.concatenate([made.server.keys, made.host.keys])))
         self._settle()
@@ -169,7 +179,7 @@ class Talk:
         """(everything as one run, flows that count as contacts)."""
         contacts, flows = self.contacts.whole(), self.flows.whole()
         if self.mode == AUTO:
-            return (contacts, 0) if self.contacts.contacts else (flows, self.flows.contacts)
+            return (contacts, 0) if self.has_contacts else (flows, self.flows.contacts)
         if not len(flows.keys):
             return contacts, 0
         keys = flows.hosts.keys

@@ -98,6 +98,7 @@ class Sums:
 
 def destinations_table(
     found: Destinations,
+    by_address: np.ndarray,
     added: Sums,
     agents: np.ndarray,
     first_seen: np.ndarray,
@@ -108,12 +109,12 @@ def destinations_table(
     servers: pa.Array,
     ports: pa.Array,
 ) -> pa.Table:
-    """One row for each destination, by name."""
+    """One row for each destination, by name. ``by_address``: contacted by address where a name could have been seen."""
     wide, narrow = added.wide, added.narrow
     columns = {
         "destination": found.names,
         "domain": found.domains,
-        "is_address": pa.array(found.is_address),
+        "is_address": pa.array(by_address),
         "colour": _COLOURS.take(pa.array(found.colour.astype(np.int64))),
         "lists": lists,
         "fresh": pa.array(fresh),

@@ -3,22 +3,33 @@
 Reads flows, or where there are none the contacts of proxy logs. A day is folded into hours (``summary``); what a
 terminal does is compared with its own past, shrunk to that of its peers and of all (``expect``, ``memory``); what is
 surprising becomes an alert only within a false-discovery rate and a budget, is told once, and is learned if it stays
-(``judge``). Absence is never an anomaly.
+(``judge``). Absence is never an anomaly. What needs no past is told from the first day on: steady attempts outside that
+nobody answers (``tries``, ``strobes``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import ClassVar
 
 import pyarrow as pa
 
+from andon.detect.livenet.flowbaseline import strobes
 from andon.detect.livenet.flowbaseline.day import day_of
 from andon.detect.livenet.flowbaseline.judge import Settings, judge
 from andon.detect.livenet.flowbaseline.memory import Memory
 from andon.detect.livenet.flowbaseline.places import Inside
-from andon.detect.livenet.flowbaseline.report import HOURS, TERMINALS, Told, findings, hours, terminals
+from andon.detect.livenet.flowbaseline.report import (
+    HOURS,
+    TERMINALS,
+    Told,
+    findings,
+    hours,
+    nobody_inside,
+    terminals,
+)
 from andon.detect.livenet.flowbaseline.summary import Both, FlowDay
 from andon.records.contract import Context, Outcome, Site, State, Window
 from andon.records.kinds import CONTACT, kind_of
@@ -49,8 +60,11 @@ class FlowBaseline:
         "livenet.flowbaseline.rows",
         "livenet.flowbaseline.remembered",
         "livenet.flowbaseline.findings",
+        "livenet.flowbaseline.attempts",
     )
-    publishes: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType({"hours": HOURS, "terminals": TERMINALS})
+    publishes: ClassVar[Mapping[str, pa.Schema]] = MappingProxyType(
+        {"hours": HOURS, "terminals": TERMINALS, "unanswered": strobes.UNANSWERED}
+    )
     limit: ClassVar[int] = 1 << 30
     carries: ClassVar[type[State]] = Memory
 
@@ -66,6 +80,7 @@ class FlowBaseline:
         self._rows = site.count(self.name, "rows", 1_000_000, 50_000_000)
         self._remembered = site.count(self.name, "remembered", 100_000, 5_000_000)
         self._most = site.count(self.name, "findings", 50, 10_000)
+        self._attempts = site.count(self.name, "attempts", 20, 1_000_000)
 
     def _share(self, site: Site, name: str, default: float, most: float) -> float:
         value = float(site.setting(self.name, name, default))
@@ -91,21 +106,30 @@ class FlowBaseline:
         summary = both.day
         if not summary.flows:
             return Outcome(carry=carry)
+        told_by = (self.name, self.version)
         memory = carry.copy() if carry is not None else Memory()
         number = ctx.start // _DAY
         day = day_of(summary)
+        if not len(day.series):
+            return Outcome(findings=(nobody_inside(told_by, summary, ctx),), carry=memory)
         judged = judge(day, memory, number, self._settings)
         days = memory.days_of(day.terminal)
         memory.forget(number, self._remembered)
         told = Told(
-            (self.name, self.version), self._settings.rate, self._most, self._settings.learning,
+            told_by, self._settings.rate, self._most, self._settings.learning,
             self._left_out(summary, memory),
         )  # fmt: skip
+        tried = strobes.strobes(summary, self._attempts)
+        vain, more = strobes.findings(tried, told.engine, self._most, ctx)
+        if more:
+            left_out = f"{more:,} more attempts in vain are in livenet.flowbaseline:unanswered (column told)."
+            told = replace(told, left_out=" ".join(filter(None, (told.left_out, left_out))))
         return Outcome(
-            findings=findings(told, summary, day, judged, memory.days, ctx),
+            findings=(*vain, *findings(told, summary, day, judged, memory.days, ctx)),
             tables={
                 "hours": hours(summary, day, judged, ctx.start, self._rows // 5 + 1),
                 "terminals": terminals(summary, day, judged, days),
+                "unanswered": strobes.table(tried, self._rows // 5 + 1),
             },
             carry=memory,
         )
@@ -113,6 +137,11 @@ class FlowBaseline:
     def _left_out(self, summary: FlowDay, memory: Memory) -> str:
         text = []
         level = max(summary.rows.level, summary.fans.level, summary.sent.level, summary.who.level)
+        if summary.tries.table.level > level:
+            text.append(
+                f"Attempts in vain are known of about one terminal in {1 << summary.tries.table.level} (raise "
+                "livenet.flowbaseline.rows)."
+            )
         if level:
             text.append(
                 f"Only about one terminal in {1 << level} was looked at for want of room (raise "

@@ -1,6 +1,7 @@
 """Rows by key as columns in the order of their keys: sums that merge in any order, bounded by the hash of an owner.
 
-``same`` columns are equal wherever a key occurs, ``sums`` are added, ``least`` take the minimum. When there are more
+``same`` columns are equal wherever a key occurs, ``sums`` are added, ``least`` and ``most`` take the minimum and the
+maximum, ``or`` holds bits. When there are more
 than ``limit`` keys, only rows stay whose owner's hash lies below 2^-level (adaptive sampling, as in ``sketch.rows``):
 all rows of a terminal stay or go together. What stays is exact, and depends on the keys alone.
 """
@@ -16,11 +17,14 @@ from andon.sketch.hashing import mix64_array
 from andon.sketch.state import StateError, pack, unpack
 
 _PENDING: Final = 100_000
+_UNSIGNED: Final = ("same", "or")
+_FOLDS: Final = {"sum": np.add, "least": np.minimum, "most": np.maximum, "or": np.bitwise_or}
 Columns = dict[str, np.ndarray]
 
 
 class Grouped:
-    """``spec``: name -> "same", "sum" or "least", all int64 or uint64 columns; one of them is ``owner`` (uint64)."""
+    """``spec``: name -> "same", "sum", "least", "most" or "or"; columns are int64 or uint64, one of them
+    is ``owner`` (uint64)."""
 
     def __init__(self, spec: Mapping[str, str], limit: int, salt: int) -> None:
         self.spec = dict(spec)
@@ -28,7 +32,7 @@ class Grouped:
         self.salt = np.uint64(salt)
         self.level = 0
         self._held: Columns = {"key": np.zeros(0, np.uint64)} | {
-            name: np.zeros(0, np.uint64 if how == "same" else np.int64) for name, how in spec.items()
+            name: np.zeros(0, np.uint64 if how in _UNSIGNED else np.int64) for name, how in spec.items()
         }
         self._pending: list[Columns] = []
         self._waiting = 0
@@ -68,7 +72,7 @@ class Grouped:
             if how == "same" or not len(begin):
                 made[name] = values[begin]
             else:
-                made[name] = (np.add if how == "sum" else np.minimum).reduceat(values, begin)
+                made[name] = _FOLDS[how].reduceat(values, begin)
         self._held = made
         self.lower(self.limit)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from andon.records.domains import NAME, kinds_of_hosts
 from andon.sketch.texts import text_keys
 
 PRIVATE: Final = (
@@ -25,6 +26,7 @@ class Inside:
     is none."""
 
     def __init__(self, prefixes: Sequence[str]) -> None:
+        self.given = bool(prefixes)
         nets = [ip_network(prefix, strict=False) for prefix in (prefixes or PRIVATE)]
         four = sorted(
             (int(n.network_address), int(n.broadcast_address)) for n in nets if isinstance(n, IPv4Network)
@@ -53,20 +55,39 @@ class Inside:
         others = np.flatnonzero(~dotted)
         if len(others):
             texts = addresses.take(pa.array(others)).to_pylist()
+            # A pseudonym of an address is of one inside.
             for row, text in zip(others.tolist(), texts, strict=True):
                 within[row], peer[row] = self._one(text)
         return within, peer
+
+    @staticmethod
+    def is_address(texts: pa.Array) -> np.ndarray:
+        """Which texts are addresses."""
+        made: np.ndarray = kinds_of_hosts(texts) != NAME
+        return made
 
     def _one(self, text: str) -> tuple[bool, int]:
         try:
             address = ip_address(text.split("%", 1)[0])
         except ValueError:
-            return False, _OTHER
+            return text.startswith("addr-"), _OTHER
         if address.version == 4:
             return False, _OTHER
         head = str(ip_network(f"{address}/64", strict=False))
         kept = int(text_keys(pa.array([head]))[0]) & 0x7FFFFFFFFF
         return any(address in net for net in self._six), _OTHER + 1 + kept
+
+
+_NO_HOST: Final = Inside(("0.0.0.0/8", "224.0.0.0/3", "ff00::/8", "::/128"))
+
+
+def nowhere(addresses: pa.Array) -> np.ndarray:
+    """Which of distinct texts are multicast, broadcast or unspecified addresses.
+
+    >>> nowhere(pa.array(["239.255.255.250", "ff02::1", "203.0.113.1"])).tolist()
+    [True, True, False]
+    """
+    return _NO_HOST.find(addresses)[0]
 
 
 def peers_name(peer: int) -> str:

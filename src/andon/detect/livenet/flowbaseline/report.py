@@ -355,6 +355,20 @@ def _drift(
     )
 
 
+def nobody_inside(engine: tuple[str, int], summary: FlowDay, ctx: Context[Any]) -> Finding:
+    """A day of flows that are nobody's of ours."""
+    return Finding(
+        engine=engine[0], engine_version=engine[1], kind="flow-anomaly", severity="informational",
+        title="Flow baselines: no flow has a side inside",
+        statement=(
+            f"None of {summary.flows:,} flows begins or ends at an address inside, so no terminal was looked at. "
+            "Inside are private addresses unless the organisation's own prefixes are given (--inside)."
+        ),
+        confidence=1.0, calibration=CALIBRATION, window=(ctx.start, ctx.end), subject=("state", engine[0]),
+        first_seen=ctx.start, last_seen=ctx.end - 1, count=0, attributes={"flows": summary.flows},
+    )  # fmt: skip
+
+
 def _state(told: Told, days: int, more: int, every: int, new: int, ctx: Context[Any]) -> Finding:
     text = []
     if days < told.learning:

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from andon.detect.livenet.flowbaseline.grouped import Grouped
 from andon.detect.livenet.flowbaseline.names import Names
-from andon.detect.livenet.flowbaseline.places import Inside
+from andon.detect.livenet.flowbaseline.places import Inside, nowhere
 from andon.detect.livenet.flowbaseline.services import name_keys, services
+from andon.detect.livenet.flowbaseline.tries import Tries
 from andon.records.flow import failed
 from andon.sketch.hashing import mix64_array
 from andon.sketch.state import StateError, join, split
@@ -26,7 +27,7 @@ _ROWS = {"owner": "same", "series": "same", "service": "same", "place": "same"}
 _ROWS |= {"flows": "sum", "out": "sum", "in": "sum", "failed": "sum"}
 _FANS = {"owner": "same", "row": "same", "item": "same"}
 _SENT = {"owner": "same", "dst": "same", "out": "sum", "in": "sum", "flows": "sum"}
-_WHO = {"owner": "same", "peer": "least", "flows": "sum"}
+_WHO = {"owner": "same", "peer": "least", "flows": "sum", "first": "least", "last": "most"}
 _UNBOUNDED: Final = 1 << 62
 
 
@@ -48,6 +49,20 @@ def _named(names: Names, keys: np.ndarray, texts: pa.Array, used: np.ndarray) ->
     names.add(keys[at], texts.take(pa.array(at)))
 
 
+def _ours(batch: pa.RecordBatch, inside: Inside) -> np.ndarray:
+    """Contacts but those of outsiders: a client outside without a name that asks a server inside, or any such client
+    if the operator said what is inside."""
+    address, server, user = (batch.column(name) for name in ("address", "server", "user"))
+    known = inside.is_address(address.dictionary) & ~inside.find(address.dictionary)[0]
+    outside = np.append(known, False)[address.indices.to_numpy()]
+    named = np.array([text not in ("", "-") for text in user.dictionary.to_pylist()] or [False])
+    outside &= ~named[user.indices.to_numpy()]
+    if not inside.given:
+        outside &= inside.find(server.dictionary)[0][server.indices.to_numpy()]
+    made: np.ndarray = ~outside
+    return made
+
+
 class FlowDay:
     """The summary. ``place`` of a row is hour + 24 * direction; row ``_PROBED`` of a terminal and hour has as others
     the (address, port) pairs inside that it asked in vain."""
@@ -60,6 +75,7 @@ class FlowDay:
         self._most = 8 * rows
         self.sent = Grouped(_SENT, rows, salt)
         self.who = Grouped(_WHO, rows, salt)
+        self.tries = Tries(rows // 4, salt)
         self.names = Names()  # of terminals and services
         self.hosts = Names()  # of destinations outside
         self.flows = 0
@@ -82,11 +98,13 @@ class FlowDay:
             bad,
             (code, names),
             batch.column("dst_port").to_numpy(),
+            nowhere(dst.dictionary)[dst_code],
         )
 
     def add_contacts(self, batch: pa.RecordBatch, inside: Inside) -> None:
         """Contacts as if they were flows: a terminal of ours, a host that is inside if its server's address is, and
         the kind of contact for a service."""
+        batch = batch.filter(pa.array(_ours(batch, inside)))
         if not batch.num_rows:
             return
         address, server, host, via = (batch.column(name) for name in ("address", "server", "host", "via"))
@@ -112,9 +130,10 @@ class FlowDay:
         bad: np.ndarray,
         services_of: tuple[np.ndarray, list[str]],
         port: np.ndarray,
+        nowhere: np.ndarray | None = None,
     ) -> None:
         """``names`` of terminal, source, destination; ``places``, ``peers``: is it inside, who is beside it, of
-        source and destination."""
+        source and destination; ``nowhere``: flows to addresses of no host, if attempts in vain are to be kept."""
         terminal, src, dst = names
         from_in, to_in = places
         self.flows += batch.num_rows
@@ -152,12 +171,21 @@ class FlowDay:
         self._probe(owner[probed], hour[probed], pairs)
         away = np.flatnonzero(from_in & ~to_in)
         flows = np.ones(len(away), np.int64)
+        edge = self.edge_keys(owner, other)
+        if nowhere is not None:
+            self.tries.add(batch, owner, other, np.flatnonzero(from_in & ~to_in & bad & ~nowhere), edge)
         self.sent.add(
-            mixed(owner[away], other[away]),
+            edge[away],
             {"owner": owner[away], "dst": other[away], "out": sent[away], "in": got[away], "flows": flows},
         )
-        number = np.ones(len(owner), np.int64)
-        self.who.add(owner[ours], {"owner": owner[ours], "peer": peer[ours], "flows": number[ours]})
+        number, ts = np.ones(len(owner), np.int64), batch.column("ts").view(pa.int64()).to_numpy()
+        columns = {"owner": owner, "peer": peer, "flows": number, "first": ts, "last": ts}
+        self.who.add(owner[ours], {name: values[ours] for name, values in columns.items()})
+
+    @staticmethod
+    def edge_keys(owner: np.ndarray, dst: np.ndarray) -> np.ndarray:
+        """Key of a terminal and a destination."""
+        return mixed(owner, dst)
 
     def _fan(self, owner: np.ndarray, row: np.ndarray, item: np.ndarray) -> None:
         key = mixed(row, item)
@@ -185,6 +213,7 @@ class FlowDay:
     def merge(self, other: Self) -> None:
         for name in ("rows", "fans", "sent", "who"):
             getattr(self, name).merge(getattr(other, name))
+        self.tries.merge(other.tries)
         self._thin()
         self.names.merge(other.names)
         self.hosts.merge(other.hosts)
@@ -219,7 +248,7 @@ class FlowDay:
     def to_bytes(self) -> bytes:
         self._thin()
         parts = [self.rows.to_bytes(), self.fans.to_bytes(), self.sent.to_bytes(), self.who.to_bytes()]
-        parts += [self.names.to_bytes(), self.hosts.to_bytes()]
+        parts += [self.names.to_bytes(), self.hosts.to_bytes(), self.tries.to_bytes()]
         parts.append(struct.pack("<qq", self.flows, self.unplaced))
         return b"".join(struct.pack("<Q", len(part)) + part for part in parts)
 
@@ -230,7 +259,7 @@ class FlowDay:
             (length,) = struct.unpack_from("<Q", data, at)
             parts.append(data[at + 8 : at + 8 + length])
             at += 8 + length
-        if len(parts) != 7 or at != len(data) or len(parts[6]) != 16:
+        if len(parts) != 8 or at != len(data) or len(parts[7]) != 16:
             raise StateError("flows of a day: cut short or of another shape")
         rows = Grouped.from_bytes(parts[0], _ROWS)
         made = cls(rows.limit, int(rows.salt))
@@ -240,7 +269,8 @@ class FlowDay:
             for part, spec in zip(parts[1:4], (_FANS, _SENT, _WHO), strict=True)
         )
         made.names, made.hosts = Names.from_bytes(parts[4]), Names.from_bytes(parts[5])
-        made.flows, made.unplaced = struct.unpack("<qq", parts[6])
+        made.tries = Tries.from_bytes(parts[6], rows.limit // 4)
+        made.flows, made.unplaced = struct.unpack("<qq", parts[7])
         return made
 
 

@@ -2,7 +2,7 @@
 
 Set aside before the inference: edges of clean terminals, and gray destinations of so many visitors that they tell
 nothing (with a white list there are hardly any). The inference begins anew every day: begun with the belief of the day
-before it needs no fewer rounds, and suspicions would keep themselves alive (docs/proxygraph.md). See
+before it needs about as many rounds, and single suspicions keep themselves alive (docs/proxygraph.md). See
 ``sketch.bipartite.guilt`` for the model, ``prior`` and ``black`` for what goes into it.
 """
 
@@ -89,8 +89,8 @@ def scaled(log_odds: np.ndarray, scale: tuple[float, float]) -> np.ndarray:
     return np.asarray(1 / (1 + np.exp(-np.clip(scale[0] * log_odds + scale[1], -60, 60))))
 
 
-def judge(memory: Memory, site: Site, proof: str, end: int) -> Judged:
-    """``end`` (s) of the last day."""
+def judge(memory: Memory, site: Site, proof: str, end: int, warm: np.ndarray | None = None) -> Judged:
+    """``end`` (s) of the last day; ``warm``: ``Belief.bad`` to begin with (the engine gives none)."""
     black = look(memory, site, proof)
     people, places = len(memory.terminals), memory.destinations
     visitors = np.bincount(memory.edges.destination, minlength=len(places))
@@ -132,7 +132,7 @@ def judge(memory: Memory, site: Site, proof: str, end: int) -> Judged:
         first=edges["first"],
         polls=beacon >= _POLLED_ODDS,
     )
-    belief, ledger = infer(graph, evidence, communities(graph))
+    belief, ledger = infer(graph, evidence, communities(graph), warm=warm)
     odds = np.logaddexp(belief.odds[:, 0], belief.odds[:, 1])
     infected = np.where(aside, 0.0, _rescaled(belief.infected))
     return Judged(

@@ -38,6 +38,19 @@ _FIELDS: list[pa.Field[Any]] = [
     ),  # probability of a drive-by against social engineering
 ]
 CHAINS: Final = pa.schema(_FIELDS)
+# What speaks for or against a malicious end (``ends.WEIGHTS``) in the words of a finding.
+_WHY: Final = {
+    "black": "a black list names it",
+    "program": "a program was fetched",
+    "archive": "an archive was fetched",
+    "new host": "nobody here had been to the host before",
+    "old host": "several terminals here knew the host before",
+    "an address": "it is an address without a name",
+    "URL": "its URL looks like those of phishing sites",
+    "nobody clicked": "nobody clicked",
+    "three domains": "the way goes over three domains",
+    "several terminals": "several terminals came there",
+}
 _HOW: Final = {
     "location": "redirected",
     "status": "redirected, by the status before it",
@@ -108,22 +121,20 @@ def _finding(
     name, sure = (DRIVE_BY, drive_by) if drive_by >= 0.5 else (SOCIAL, 1 - drive_by)
     users = sorted({one.terminal for one in group})
     shown = neutral(host, "domain")
-    others = f" and {before} before" if before else ""
-    reasons = ", ".join(f"{text} ({weight:+.1f})" for text, weight in best.reasons)
-    last = best.times[-1] - best.times[0]
+    others = f" ({before} more on earlier occasions)" if before else ""
+    last, hops = best.times[-1] - best.times[0], len(best.gaps)
     unsure = sum(sign in ("time", "pause") for sign in best.signs)
     statement = (
         f"{len(users)} terminal{'s' * (len(users) != 1)}{others} came to {shown} over other sites"
-        + (f", {best.black} names it" if best.black else ", which no list names")
-        + f". The clearest way: {_path(best)}; {len(best.gaps)} hops in {last / 1e9:.0f} s"
-        + (f", {unsure} of them put together by time alone, since the log gives no referer" if unsure else "")
+        + (f"; {_list(best.black)} names it" if best.black else ", which no list names")
+        + f". The clearest way: {_path(best)}; {hops} hop{'s' * (hops != 1)} in {max(last / 1e9, 0):.0f} s"
+        + (f", {_of(unsure, hops)} joined by time alone, since the log gives no referer" if unsure else "")
         + (
             f"; the entry came from {neutral(best.outside, 'url')}, which the log does not show"
             if best.outside
             else ""
         )
-        + f". It looks like {name} (probability {sure:.2f} against the other). That the end is malicious: "
-        f"prior {PRIOR:+.0f}, {reasons} in log-odds.{more}"
+        + f". {_class(name, sure)} {_malice(best.reasons, probability)}{more}"
     )
     quoted = host.replace("'", "''")
     entries = sorted({one.entry for one in group})
@@ -186,9 +197,52 @@ def _finding(
             "certainty": round(best.certainty, 4),
             "kind": best.kind,
             "list": best.black,
+            "prior": PRIOR,
             "reasons": [[text, weight] for text, weight in best.reasons],
         },
     )
+
+
+def _class(name: str, sure: float) -> str:
+    """
+    >>> _class("drive-by", 0.876)
+    'The way looks like a drive-by, pages that led on without a click (88 %), rather than like social engineering.'
+    """
+    looks = {
+        DRIVE_BY: ("a drive-by, pages that led on without a click", SOCIAL),
+        SOCIAL: ("social engineering, a user who was lured and clicked", f"a {DRIVE_BY}"),
+    }
+    like, other = looks[name]
+    return f"The way looks like {like} ({sure:.0%}), rather than like {other}.".replace("%", " %")
+
+
+def _malice(reasons: Sequence[tuple[str, float]], probability: float) -> str:
+    """
+    >>> _malice([("program", 2.5), ("three domains", 1.0)], 0.5)
+    'That its end is malicious: 50 %; for it: a program was fetched, the way goes over three domains.'
+    """
+    texts = [(_WHY.get(text, text), weight) for text, weight in reasons]
+    for_it = ", ".join(text for text, weight in texts if weight > 0)
+    against = ", ".join(text for text, weight in texts if weight <= 0)
+    sure = "over 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
+    return (
+        f"That its end is malicious: {sure}"
+        + (f"; for it: {for_it}" if for_it else "")
+        + (f"; against it: {against}" if against else "")
+        + "."
+    )
+
+
+def _list(name: str) -> str:
+    """
+    >>> _list("maltrail"), _list("a black list")
+    ('black list maltrail', 'a black list')
+    """
+    return neutral(name) if "black list" in name else f"black list {neutral(name)}"
+
+
+def _of(some: int, hops: int) -> str:
+    return "" if hops == 1 else "all of them" if some == hops else f"{some} of them"
 
 
 def _path(one: Told) -> str:

@@ -45,28 +45,29 @@ def finding(
     engine: tuple[str, int], one: Suspect, ctx: Context[Any], locator: Locator | None, more: str
 ) -> Finding:
     shown = neutral(one.url, "url")
-    words = ", ".join(f"{neutral(each.feature, 'url')} ({each.weight:+.2f})" for each in one.reasons)
+    words = ", ".join(f"{_feature(each.feature)} ({each.weight:+.2f})" for each in one.reasons)
     place = _places(one.servers, locator)
     new = one.first_seen is not None and one.first_seen >= ctx.start
-    kind = "its host name alone was seen" if one.url == one.host else "host and path"
+    kind = "the host name alone" if one.url == one.host else "host and path"
     probability = 1 / (
         1 + np.exp(-(np.log(BASE_RATE / (1 - BASE_RATE)) + min(one.evidence, 9.0) + (0.7 if new else 0)))
     )
     statement = (
-        f"{shown} looks like the URL of a phishing site ({kind}): {one.false_share:.1g} of harmless ones score as "
-        f"high, so a day with as many URLs as this one has about {one.expected:.2g} by chance. "
-        f"{one.visitors} terminal{'s' * (one.visitors != 1)} asked for it {one.contacts} times"
-        + (f", {one.refused} of them refused by the proxy" if one.refused else "")
+        f"{shown} reads like the URL of a phishing site ({kind}): about one in "
+        f"{_round(1 / max(one.false_share, 1e-12)):,} harmless URLs scores as high, which in a day with as many URLs "
+        f"as this one is {one.expected:.2g} by chance. "
+        f"{one.visitors:,} terminal{'s' * (one.visitors != 1)} asked for it {_times(one.contacts)}"
+        + (f", of which the proxy refused {one.refused:,}" if one.refused else "")
         + (
-            "; the organisation had not met the host before this day"
+            "; nobody here had been to the host before this day"
             if new
             else f"; the host is known here since {timestamp(one.first_seen)[:10]}"
             if one.first_seen is not None
             else ""
         )
         + (f"; it is in {place}" if place else "")
-        + f". What weighs most: {words}. The form of a URL is a hint, no proof: look at the page from a "
-        f"safe place, or at what the terminals did next.{more}"
+        + f". What in it weighs most: {words}. The form of a URL is a hint, no proof: look at the page from a safe "
+        f"place, or at what the terminal{'s' * (one.visitors != 1)} did next.{more}"
     )
     url, name = one.url.replace("'", "''"), one.host.replace("'", "''")
     return Finding(
@@ -122,6 +123,34 @@ def finding(
             "as": place,
         },
     )
+
+
+def _feature(name: str) -> str:
+    """A feature (``sketch.ngrams.described``) in words.
+
+    >>> _feature("path words wp content"), _feature("host acco"), _feature("digits in the path")
+    ("words 'wp content' in the path", "'acco' in the host", 'digits in the path')
+    """
+    part, _, rest = name.partition(" ")
+    if part not in ("host", "path") or not rest:
+        return neutral(name, "url")
+    many, _, text = rest.partition(" ")
+    if many in ("word", "words") and text:
+        return f"{many} '{neutral(text, 'url')}' in the {part}"
+    return f"'{neutral(rest, 'url')}' in the {part}"
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
+
+
+def _round(number: float) -> int:
+    """To one digit.
+
+    >>> _round(101_833), _round(166_666)
+    (100000, 200000)
+    """
+    return int(float(f"{number:.1g}"))
 
 
 def _places(servers: Sequence[str], locator: Locator | None) -> str:
