@@ -17,8 +17,8 @@ from andon.detect.livenet.flowbaseline.names import Names
 from andon.detect.livenet.flowbaseline.places import Inside, peers_name
 from andon.detect.livenet.flowbaseline.services import services
 from andon.detect.livenet.flowbaseline.summary import FAN, FlowDay
-from andon.sketch.state import StateError
 from andon.records.flow import failed
+from andon.sketch.state import StateError
 
 SPEC = {"owner": "same", "flows": "sum", "peer": "least"}
 

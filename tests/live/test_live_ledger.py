@@ -156,6 +156,9 @@ def test_what_this_version_cannot_read_is_lost_aloud(tmp_path: Path, batches: li
     lost = [text for text in parts.ledger.restore() if "is lost" in text]
     assert len(lost) == 2  # one for each span of the counter; the census carries nothing
     assert all("version 9" in text for text in lost)
+    told = parts.ledger.notices.changed()
+    assert [finding.kind for finding in told] == ["memory-lost"] * 2
+    assert all("version 9" in finding.statement and finding.count == 0 for finding in told)
     parts.close()
 
 

@@ -100,7 +100,7 @@ def test_findings_come_once_a_week_bounded_and_name_what_moved_them(telling: lis
         {"livenet.userrisk.findings": 1, "livenet.userrisk.lift": 1.5, "livenet.userrisk.least": 0.0},
     )
     assert max(len(o.findings) for o in few) == 1
-    assert any("more are above the bar" in f.statement for o in few for f in o.findings)
+    assert any("More that are above the bar" in f.statement for o in few for f in o.findings)
 
 
 def test_risk_is_sorted_and_inside_its_interval(telling: list[Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from andon.cli.fingerprints import coverage_lines
 from andon.cli.terminal import console, safe
-from andon.records.finding import Check, Finding, timestamp
+from andon.records.finding import SEVERITIES, Check, Finding, timestamp
 from andon.records.kinds import PACKET
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ _NOUNS = {
     "darknet-source": "darknet sources",
     "report": "reports",
     "asset": "assets",
+    "contact": "log records (contacts, flows)",
+    "flow": "flows",
 }
 _LONG = 200  # characters of a query that are shown
 # What a person asks first: how much, who with which tool, for what, who suffers.
@@ -40,6 +42,18 @@ _ORDER = (
     "scanner-purpose",
     "backscatter-victim",
     "port-set",
+    "infected-terminal",
+    "suspected-terminal",
+    "suspected-destination",
+    "redirect-chain",
+    "beacon",
+    "suspected-url",
+    "flow-anomaly",
+    "user-at-risk",
+)
+# Of these a later window tells all that an earlier one told of the same subject.
+_RETOLD = frozenset(
+    ("infected-terminal", "suspected-terminal", "suspected-destination", "beacon", "user-at-risk")
 )
 
 
@@ -51,10 +65,16 @@ def show(
     _inputs(screen, result)
     if given and not masked:
         screen.print(f"Telescope (given): {', '.join(given)}")
+    newest = {finding.series: finding.window for finding in findings if _retold(finding)}
     for window, group in groupby(findings, key=lambda finding: finding.window):
+        every = list(group)
+        mine = [one for one in every if newest.get(one.series, window) == window]
         screen.print()
         screen.rule(f"{timestamp(window[0])} to {timestamp(window[1])}", align="left")
-        _window(screen, list(group), top)
+        _window(screen, mine, top)
+        if again := len(every) - len(mine):
+            one = "finding whose subject" if again == 1 else "findings whose subjects"
+            screen.print(f"{'':14}and {again} {one} a later window tells of again: --format json or --out")
     if not findings:
         screen.print("Nothing found.")
     coverage = coverage_lines(result)
@@ -95,10 +115,20 @@ def _inputs(screen: Console, result: Analysis) -> None:
         screen.print("Not decoded: " + ", ".join(parts[:8]) + (" ..." if len(parts) > 8 else ""))
 
 
+def _retold(finding: Finding) -> bool:
+    return finding.kind in _RETOLD or (finding.kind == "flow-anomaly" and finding.severity == "informational")
+
+
+def _rank(finding: Finding) -> tuple[int, float]:
+    """Sorts by severity, then as the engine ranked them, where it did."""
+    rank = finding.attributes.get("rank")
+    return -SEVERITIES.index(finding.severity), float(rank) if isinstance(rank, int) else 0.0
+
+
 def _window(screen: Console, findings: Sequence[Finding], top: int) -> None:
     kinds = dict.fromkeys((*_ORDER, *(finding.kind for finding in findings)))
     for kind in kinds:
-        same = [finding for finding in findings if finding.kind == kind]
+        same = sorted((finding for finding in findings if finding.kind == kind), key=_rank)
         shown = same if len(same) <= 2 * top else same[:top]  # a few more are no bother
         for finding in shown:
             _finding(screen, finding)
@@ -140,9 +170,8 @@ def _check(check: Check) -> Text:
     if check.tool != "tcpdump":
         query = _asked(check.expression)
         query = query if len(query) <= _LONG else query[:_LONG] + " ..."
-        return Text(
-            f"{check.tool}: {safe(query)} -> {counted}{chance} (whole with --format json)", style="dim"
-        )
+        whole = "" if query == check.expression else " (whole with --format json)"
+        return Text(f"{check.tool}: {safe(query)} -> {counted}{chance}{whole}", style="dim")
     noun = "packet" if check.expected == 1 else "packets"
     files = " ".join(f"-r {safe(name)}" for name in check.input) if len(check.input) == 1 else "-r FILE"
     text = f"{check.tool} -O --count {files} '{check.expression}' -> {counted} {noun}{chance}"

@@ -33,6 +33,7 @@ KINDS: Mapping[str, str] = {
     "input-damage": "low",
     "load-shed": "medium",
     "capture-gap": "medium",
+    "memory-lost": "medium",
     "own-host-alert": "medium",
     "coordinated-activity": "medium",
     "campaign": "low",

@@ -34,6 +34,7 @@ from andon.records.finding import Check, Evidence, Finding
 from andon.records.neutral import neutral
 
 if TYPE_CHECKING:
+    from andon.observe.logs import Lines
     from andon.observe.logs.shows import Where
     from andon.observe.sensors import Sensor
     from andon.run.feed import FileReport
@@ -113,6 +114,7 @@ class _Log:
     packed: str
     module: Any
     state: Mapping[str, Any]
+    broken: bool  # it ends in an error: a tool that unpacks it stops there, and would not come to the next file
 
 
 def wanted(check: Check | None) -> bool:
@@ -191,13 +193,14 @@ def _written(item: Evidence, known: Mapping[str, Asked], answers: Answers) -> li
     asked = known.get(check.expression)
     if asked is None:
         return [replace(item, statement=f"{item.statement} (not counted: no check over logs)", check=None)]
-    groups: dict[tuple[str, str, str], list[tuple[_Log, int]]] = {}
+    groups: dict[tuple[str, str, str, str], list[tuple[_Log, int]]] = {}
     for log, counts in answers.get(asked, []):
         made = _program(asked, log, counts)
         if made is None:
             groups = {}
             break
-        groups.setdefault((*made, log.packed), []).append((log, counts.rows))
+        alone = log.path if log.packed and log.broken else ""
+        groups.setdefault((*made, log.packed, alone), []).append((log, counts.rows))
     if not groups and item.statement.startswith(_LINES):  # there is SQL for it already
         return []
     if not groups:
@@ -212,7 +215,7 @@ def _written(item: Evidence, known: Mapping[str, Asked], answers: Answers) -> li
             )
         ]  # fmt: skip
     found = []
-    for number, ((tool, program, packed), logs) in enumerate(groups.items()):
+    for number, ((tool, program, packed, _), logs) in enumerate(groups.items()):
         for first in range(0, len(logs), _MOST_FILES):
             some = logs[first : first + _MOST_FILES]
             paths = tuple(log.path for log, _ in some)
@@ -286,8 +289,17 @@ def _read_one(
     from andon.observe.logs import format_of
     from andon.observe.logs.files import blocks
     from andon.observe.logs.identity import Identity
+    from andon.observe.logs.reading import plain
 
-    who, reader, module, skipped = Identity(sensor.options), None, None, Skipped()
+    who, reader, module, skipped, broken = Identity(sensor.options), None, None, Skipped(), False
+
+    def look_at(reader: Lines, data: bytes, into: list[_Counts]) -> None:
+        for kind, batch in reader.read(data, skipped):
+            if kind == "contact":
+                look.add(who.apply(kind, batch), into)
+            if progress is not None and into is counts:
+                progress(batch.num_rows)
+
     try:
         with open(path, "rb") as raw:  # noqa: PTH123
             packed = compression(raw.read(4))
@@ -297,14 +309,23 @@ def _read_one(
                 if module is None:
                     return None
                 reader = module.lines(data, sensor.options, None)
-            for kind, batch in reader.read(data, skipped):
-                if kind == "contact":
-                    look.add(who.apply(kind, batch), counts)
-                if progress is not None:
-                    progress(batch.num_rows)
+            if plain(data) is not data:  # a tool takes such bytes as they are, the reader escapes them
+                other, before = [_Counts() for _ in counts], [one.rows for one in counts]
+                look_at(module.lines(data, sensor.options, reader.state()), _blotted(data), other)
+                look_at(reader, data, counts)
+                for one, rows, twin in zip(counts, before, other, strict=True):
+                    if one.rows - rows != twin.rows:  # they are in what is asked for
+                        one.wrong = {name: wrong + 1 for name, wrong in one.wrong.items()}
+            else:
+                look_at(reader, data, counts)
     except (OSError, ValueError):
-        pass  # the first read has said what is wrong; what was read until then is counted here too
-    return None if reader is None else _Log(path, packed, module, reader.state())
+        broken = True  # the first read has said what is wrong; what was read until then is counted here too
+    return None if reader is None else _Log(path, packed, module, reader.state(), broken)
+
+
+def _blotted(data: bytes) -> bytes:
+    """The same lines with U+FFFD in place of bytes that are no text."""
+    return data.decode("utf-8", "replace").replace("\0", "\ufffd").encode()
 
 
 class _Look:

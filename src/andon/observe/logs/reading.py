@@ -29,11 +29,13 @@ _WHY: Final = {LONG: TOO_LONG, UNFIT: MISFIT, **BROKEN}
 
 
 def plain(data: bytes) -> bytes:
-    r"""The same lines in UTF-8: bytes that are none are escaped.
+    r"""The same lines in UTF-8: bytes that are none are escaped, and so is NUL, which no command or query can hold.
 
-    >>> plain(b"caf\xe9\n")
-    b'caf\\xe9\n'
+    >>> plain(b"caf\xe9 \0\n")
+    b'caf\\xe9 \\x00\n'
     """
+    if b"\0" in data:
+        data = data.replace(b"\0", rb"\x00")
     if data.isascii():
         return data
     try:

@@ -393,6 +393,7 @@ class Ledger:
                         f"{engine.name}: what it remembered of its {span} spans is lost, this version does not read "
                         f"it ({error})"
                     )
+                    self.notices.forgot(engine.name, span, str(error), self.latest)
                 else:
                     self.conclusions.carries[(engine.name, span)] = carry
         for name in ("last_end", "wake"):

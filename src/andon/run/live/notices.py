@@ -57,6 +57,10 @@ class Notices:
         """Records from before 1990: of clocks that were never set; no engine sees them."""
         self._add("input-damage", source, "rows of long ago", clock, {"rows": rows})
 
+    def forgot(self, engine: str, span: str, why: str, clock: int) -> None:
+        """What an engine remembered of its spans cannot be read any more."""
+        self._add("memory-lost", engine, f"{span} spans", clock, {"why": why[:300]})
+
     def _add(self, kind: str, source: str, what: str, clock: int, event: Any) -> None:
         hour = clock // _HOUR * _HOUR
         key = json.dumps([kind, source, what, hour])
@@ -124,6 +128,13 @@ def _finding(kind: str, source: str, what: str, hour: int, notice: _Notice) -> F
         statement = (
             f"Of {source}, {notice.count:,} packets were left out so as to keep up with the rest: of the sources, by a "
             f"hash of the address, one in {detail.get('one_in', '?')} was kept at last. They are in no other finding."
+        )
+    elif kind == "memory-lost":
+        title = f"{source}: what it remembered of its {what} is lost"
+        statement = (
+            f"This version of {source} does not read what an earlier one remembered of its {what} "
+            f"({detail.get('why', '')}). It begins anew: until it has seen as much again, what it says of novelty, "
+            "baselines and trends is worth less."
         )
     elif kind == "capture-gap":
         title = f"{source}: {noun} are missing"

@@ -130,7 +130,8 @@ class EdgesEngine:
         fresh_of[found.of_host[fresh]] = True
         texts, owners = run.texts.texts, len(found)
         of_destinations = tables.destinations_table(
-            found, found.is_address & (not only_flows), to, used, first_seen, domain_seen, first_seen - max(memory.began, 0) >= DAY, fresh_of,
+            found, found.is_address & (not only_flows), to, used, first_seen, domain_seen,
+            first_seen - max(memory.began, 0) >= DAY, fresh_of,
             tables.lists_of(matches, said, found.of_host, owners),
             tables.texts_of(run.facets, SERVER_OF, found.of_host, owners, texts),
             tables.ports_of(run.facets, PORT_OF, found.of_host, owners),

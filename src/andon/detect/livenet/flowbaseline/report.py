@@ -77,12 +77,12 @@ CALIBRATION: Final = (
 )
 _ATTACK: Final = {SCAN: ("T1046",), SENT: ("T1048",), VOLUME: ("T1048",)}
 _NOT: Final = {
-    FLOWS: "A backup, an update or a program left running does the same",
-    FAN: "A new mesh or peer-to-peer program does the same",
-    VOLUME: "A backup or a large upload that somebody wanted does the same",
-    SCAN: "A monitoring system or a switched-off server that many still ask does the same",
-    SENT: "A backup or a large upload that somebody wanted does the same",
-    NEW: "New software does the same",
+    FLOWS: "A backup, an update or a program left running looks the same",
+    FAN: "A new mesh or peer-to-peer program looks the same",
+    VOLUME: "A backup or a large upload that somebody wanted looks the same",
+    SCAN: "A monitoring system, or a server that was switched off and is still asked, looks the same",
+    SENT: "A backup or a large upload that somebody wanted looks the same",
+    NEW: "New software looks the same",
 }
 
 
@@ -229,9 +229,9 @@ def _alert(
 def _reason(summary: FlowDay, day: Day, judged: Judged, row: int, metric: int) -> str:
     value, usual, p = judged.value[row, metric], judged.usual[row, metric], judged.p[row, metric]
     chance = (
-        f"once in {1 / p:,.0f} days of a terminal comes one as surprising"
+        f"a terminal has something as unusual about once in {1 / p:,.0f} days"
         if p > 2.0 / max(judged.past, 1)
-        else f"more surprising than all or all but one of {judged.past:,} days of terminals before"
+        else f"at most one of the {judged.past:,} terminal-days before was as unusual"
     )
     at = f"{int(judged.hour[row, metric]):02d}:00 UTC"
     where = int(judged.where[row, metric])
@@ -244,14 +244,14 @@ def _reason(summary: FlowDay, day: Day, judged: Judged, row: int, metric: int) -
     if metric == FLOWS:
         return f"{value:,.0f} flows of {service} {direction} in the hour from {at}, {usual:,.1f} expected; {chance}"
     if metric == FAN:
-        many = f"about {value:,.0f} others in the hour from {at}"
+        many = f"about {value:,.0f} other addresses in the hour from {at}"
         return f"{service} {direction} with {many}, {usual:,.1f} expected; {chance}"
     if metric == VOLUME:
         return f"{_bytes(value)} sent by {service} in the hour from {at}, {_bytes(usual)} expected; {chance}"
     if metric == SCAN:
         return (
-            f"about {value:,.0f} pairs of address and port inside asked in vain in the hour from {at}, {usual:,.1f} in "
-            f"its usual worst hour; {chance}"
+            f"asked about {value:,.0f} pairs of address and port inside without an answer in the hour from {at}, "
+            f"{usual:,.1f} in its usual worst hour; {chance}"
         )
     if metric == SENT:
         target = neutral(summary.hosts.of(day.to[row : row + 1], "an unnamed destination")[0])
@@ -398,9 +398,9 @@ def _state(told: Told, days: int, more: int, every: int, new: int, ctx: Context[
 def _titles(metric: int) -> str:
     return {
         FLOWS: "unusually many flows",
-        FAN: "unusually many others",
-        VOLUME: "unusual volume sent",
-        SCAN: "probing inside",
+        FAN: "unusually many other addresses",
+        VOLUME: "an unusual amount sent",
+        SCAN: "probes machines inside",
         SENT: "much sent to one destination",
         NEW: "a service never used before",
     }[metric]

@@ -128,16 +128,16 @@ def _rate_reason(memory: Memory, row: int) -> list[str]:
     days = memory.today - int(memory.first[row]) + 1
     if k < 0.01:
         return [
-            f"met nothing malicious in the {days} days it is known: the rate of all terminals, lowered by that"
+            f"met nothing malicious in the {_days(days)} it is known: the rate of all terminals, lowered by that"
         ]
-    return [f"new malicious destinations: {k:.2g} in {t:.0f} days, older ones counting less"]
+    return [f"new malicious destinations: {k:.2g} in {_days(round(t))}, older ones counting less"]
 
 
 def _reason(memory: Memory, row: int, feature: int, value: float, usual: float, moved: float) -> str:
     odds = f"odds x {np.exp(moved):.1f}"
     name = FEATURES[feature]
     if name == "age":
-        return f"known for {memory.today - int(memory.first[row]) + 1} days ({odds})"
+        return f"known for {_days(memory.today - int(memory.first[row]) + 1)} ({odds})"
     if name == "rate":
         return f"{_rate_reason(memory, row)[0]} ({odds})"
     if " of " in name:
@@ -145,9 +145,7 @@ def _reason(memory: Memory, row: int, feature: int, value: float, usual: float, 
         return f"{one}, over {other}: {value:.3g}, median {usual:.3g} ({odds})"
     label = list(COUNTERS.values())[feature % C]
     half = HALF_LIVES[feature // C]
-    return (
-        f"{label}: {np.expm1(value):.3g} a day over about {half:g} d, median {np.expm1(usual):.3g} ({odds})"
-    )
+    return f"{label}: {np.expm1(value):.3g} a day over about {_days(half)}, median {np.expm1(usual):.3g} ({odds})"
 
 
 def findings(
@@ -169,8 +167,8 @@ def findings(
     ill = int(who.infected[worth].sum())
     worth = worth[~who.infected[worth]]
     said, left = worth[: limits.findings], max(len(worth) - limits.findings, 0)
-    aside = f" {ill} terminals with as high a chance are infected or suspected already." if ill else ""
-    aside += f" {left} more are above the bar (raise livenet.userrisk.findings)." if left else ""
+    aside = f" Infected or suspected already, with as high a chance: {ill:,}." if ill else ""
+    aside += f" More that are above the bar: {left:,} (raise livenet.userrisk.findings)." if left else ""
     held, rate = _held(memory, of.used), memory.rates()
     today = dict(zip(day.names, range(len(day.names)), strict=True))
     ends = timestamp(ctx.end + WEEK * _DAY)
@@ -201,6 +199,10 @@ def findings(
             },
         ))  # fmt: skip
     return tuple(made)
+
+
+def _days(number: float) -> str:
+    return f"{number:g} day{'s' * (number != 1)}"
 
 
 def _kind(name: str) -> str:
