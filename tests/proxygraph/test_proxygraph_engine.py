@@ -163,7 +163,8 @@ def test_settings_out_of_range_are_refused(name: str, value: object) -> None:
 
 
 def test_findings_are_bounded_and_say_what_is_left_out() -> None:
-    outcome = concluded(MADE, site=Site(settings={"livenet.proxygraph.findings": 3}))
+    few = {"livenet.proxygraph.findings": 3, "livenet.proxygraph.certain": 3}
+    outcome = concluded(MADE, site=Site(settings=few))
     by_kind: dict[str, list[str]] = {}
     for finding in outcome.findings:
         by_kind.setdefault(finding.kind, []).append(finding.statement)

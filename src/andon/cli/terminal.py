@@ -44,8 +44,9 @@ def unreadable(name: str, error: str) -> str:
     if name == "-":
         return f"andon: -: {error}; other records than packets are read from files"
     return (
-        f"andon: {name}: {error}; nor is it a honeypot log, a table of darknet sources, a report (.txt, .md, HTML, "
-        "PDF, JSON) or an asset list with headings that are known (docs/assets.md)"
+        f"andon: {name}: {error}; nor is it a log of a format that is known (docs/logs.md), a honeypot log, flows, a "
+        "table of darknet sources, a report (.txt, .md, HTML, PDF, JSON) or an asset list with headings that are known "
+        "(docs/assets.md)"
     )
 
 

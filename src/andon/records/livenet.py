@@ -158,6 +158,7 @@ _GRAY: list[pa.Field[Any]] = [
     pa.field("suspects", pa.int64(), nullable=False),  # visitors that speak for it
     pa.field("first_seen", _TIME, nullable=False),
     pa.field("reading", pa.string(), nullable=False),  # "malicious" or "landing page", the more probable
+    pa.field("day", _TIME, nullable=False),  # on which the list was made
 ]
 GRAY: Final = pa.schema(_GRAY)
 _SUSPECTS: list[pa.Field[Any]] = [
@@ -171,6 +172,7 @@ _SUSPECTS: list[pa.Field[Any]] = [
         "clean", pa.bool_(), nullable=False
     ),  # a scanner, gateway or analyst by its behaviour or by a list
     pa.field("why", pa.string(), nullable=False),  # what made it certain or clean; "" where it is neither
+    pa.field("day", _TIME, nullable=False),  # on which the list was made
 ]
 SUSPECTS: Final = pa.schema(_SUSPECTS)
 _REASONS: list[pa.Field[Any]] = [

@@ -114,7 +114,7 @@ class _Log:
     packed: str
     module: Any
     state: Mapping[str, Any]
-    broken: bool  # it ends in an error: a tool that unpacks it stops there, and would not come to the next file
+    broken: bool  # it ends in an error: what a tool unpacks of it before that may be more or less
 
 
 def wanted(check: Check | None) -> bool:
@@ -193,14 +193,13 @@ def _written(item: Evidence, known: Mapping[str, Asked], answers: Answers) -> li
     asked = known.get(check.expression)
     if asked is None:
         return [replace(item, statement=f"{item.statement} (not counted: no check over logs)", check=None)]
-    groups: dict[tuple[str, str, str, str], list[tuple[_Log, int]]] = {}
+    groups: dict[tuple[str, str, str], list[tuple[_Log, int]]] = {}
     for log, counts in answers.get(asked, []):
         made = _program(asked, log, counts)
         if made is None:
             groups = {}
             break
-        alone = log.path if log.packed and log.broken else ""
-        groups.setdefault((*made, log.packed, alone), []).append((log, counts.rows))
+        groups.setdefault((*made, log.packed), []).append((log, counts.rows))
     if not groups and item.statement.startswith(_LINES):  # there is SQL for it already
         return []
     if not groups:
@@ -215,7 +214,7 @@ def _written(item: Evidence, known: Mapping[str, Asked], answers: Answers) -> li
             )
         ]  # fmt: skip
     found = []
-    for number, ((tool, program, packed, _), logs) in enumerate(groups.items()):
+    for number, ((tool, program, packed), logs) in enumerate(groups.items()):
         for first in range(0, len(logs), _MOST_FILES):
             some = logs[first : first + _MOST_FILES]
             paths = tuple(log.path for log, _ in some)
@@ -250,7 +249,7 @@ def _program(asked: Asked, log: _Log, counts: _Counts) -> tuple[str, str] | None
     shows: Callable[[Where, Mapping[str, Any]], tuple[str, str] | None] | None = getattr(
         log.module, "shows", None
     )
-    if shows is None or not counts.rows:
+    if shows is None or not counts.rows or (log.packed and log.broken):
         return None
     for name in _FIELDS:
         if not counts.wrong[name]:

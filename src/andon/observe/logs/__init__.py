@@ -54,10 +54,7 @@ class Lines(Protocol):
 def format_of(head: bytes, name: str, options: Options) -> Any | None:
     """The module of the format of a file that begins with ``head``; None if it is none of them."""
     for each in FORMATS:
-        try:
-            module = import_module(f"andon.observe.logs.{each}")
-        except ModuleNotFoundError:  # being written
-            continue
+        module = import_module(f"andon.observe.logs.{each}")
         if module.recognise(head, name, options) if each == "custom" else module.recognise(head, name):
             return module
     return None

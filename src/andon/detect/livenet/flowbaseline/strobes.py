@@ -228,7 +228,8 @@ def _of_destination(found: Strobes, rows: np.ndarray, engine: tuple[str, int], c
         statement=(
             f"{len(who):,} terminals try {neutral(name)} again and again, in vain. The most: "
             f"{_said(found, int(rows[0]))} by {neutral(found.terminal[int(rows[0])])}. So many at once are mostly "
-            "software of the organisation whose server is down, moved or blocked; implants of one campaign whose server is down do the same."
+            "software of the organisation whose server is down, moved or blocked; implants of one campaign whose "
+            "server is down do the same."
         ),
         subject=(_type(name), name),
         entities=(Entity(_type(name), name), *(Entity(_type(each), each) for each in who)),

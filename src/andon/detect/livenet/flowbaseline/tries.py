@@ -1,7 +1,8 @@
 """Connections to the outside that came to nothing, by terminal, destination and protocol, with when in the day.
 
-For each: how many, first and last, least and greatest port, and a bit for each two minutes of the day that had one. Of a terminal the ``MOST`` destinations with the lowest hashes are kept, so that a scan fills no room; beyond a
-bound on all of them a sample of the terminals stays (``grouped``). What is kept is exact however the day was cut.
+For each: how many, first and last, least and greatest port, and a bit for each two minutes of the day that had one.
+Of a terminal the ``MOST`` destinations with the lowest hashes are kept, so that a scan fills no room; beyond a bound on
+all of them a sample of the terminals stays (``grouped``). What is kept is exact however the day was cut.
 """
 
 from __future__ import annotations

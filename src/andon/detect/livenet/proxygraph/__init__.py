@@ -38,9 +38,10 @@ _LIMITS: Final = {
     "days": (14, 90),
     "edges": (8_000_000, 100_000_000),
     "findings": (50, 10_000),
+    "certain": (500, 10_000),
     "listed": (1_000, 100_000),
 }
-_LEAST: Final = {"terminal": 0.5, "destination": 0.5}
+_LEAST: Final = {"terminal": 0.1, "destination": 0.5}
 _NANO = 1_000_000_000
 
 
@@ -81,7 +82,9 @@ class ProxyGraph(OnTables):
         for name, value in least.items():
             if not 0 < value <= 1:
                 raise ValueError(f"livenet.proxygraph.{name} is {value}; it is a probability, above 0")
-        self._telling = Telling((self.name, self.version), self._proof, self._limit["findings"], **least)
+        self._telling = Telling(
+            (self.name, self.version), self._proof, self._limit["findings"], self._limit["certain"], **least
+        )
 
     def conclude(self, summary: Nothing, carry: Memory | None, ctx: Context[Memory]) -> Outcome[Memory]:
         memory = remember(
@@ -98,8 +101,8 @@ class ProxyGraph(OnTables):
         return Outcome(
             findings=findings(judged, ranked, self._telling, ctx),
             tables={
-                "gray": tables.gray_table(judged, ranked, reasons),
-                "terminals": tables.suspects_table(judged, ranked),
+                "gray": tables.gray_table(judged, ranked, reasons, ctx.start),
+                "terminals": tables.suspects_table(judged, ranked, ctx.start),
                 "reasons": reasons,
                 "blame": tables.blame_table(judged, ranked),
                 "black": tables.black_table(judged),

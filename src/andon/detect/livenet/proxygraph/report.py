@@ -26,13 +26,18 @@ _CALIBRATION: Final = (
 )
 
 
+DOUBTFUL: Final = 0.5  # below it a terminal is more probably clean: told as something to look at
+
+
 @dataclass(frozen=True)
 class Telling:
-    """``most`` findings of each kind; from which probability on a terminal and a destination are told; ``proof``."""
+    """``most`` findings of each kind, ``certain`` of infected terminals; from which probability on a terminal and a
+    destination are told; ``proof``."""
 
     engine: tuple[str, int]
     proof: str
     most: int
+    certain: int
     terminal: float
     destination: float
 
@@ -62,8 +67,8 @@ class _Report:
         chosen = [u for u in self.ranked.terminals.tolist() if self.certain[u]]
         all_of = int(self.certain.sum())
         plain = int(((self.judged.black.contacts > 0) & ~self.aside).sum())
-        for number, u in enumerate(chosen[: self.how.most], 1):
-            last = number == min(len(chosen), self.how.most)
+        for number, u in enumerate(chosen[: self.how.certain], 1):
+            last = number == min(len(chosen), self.how.certain)
             yield self._infected(
                 u, number, self._more(all_of, "infected terminals", "terminals") if last else "", plain
             )
@@ -181,10 +186,10 @@ class _Report:
         p = float(judged.infected[u])
         return self._finding(
             "suspected-terminal",
-            f"{neutral(name)} is suspected to be infected ({p:.0%})",
+            f"{neutral(name)} {'is suspected to be' if p >= DOUBTFUL else 'may be'} infected ({p:.0%})",
             f"{neutral(name)} {'' if self.touched[u] else 'never touched a black destination, but '}shares "
-            f"destinations with infected terminals or polls suspicious ones: {_list(said, len(edges))}. What "
-            f"they add is of -ln(1 - p), doubtful ones together at most 1. {once}{more}",
+            f"destinations with infected terminals or polls suspicious ones: {_list(said, len(edges))}. "
+            f"{once}{more}",
             p,
             (_who(name), name),
             judged.edges["first"][edges],
@@ -214,6 +219,7 @@ class _Report:
                     for e, add in zip(edges[:_NAMED], added, strict=False)
                 ],
             },
+            severity="" if p >= DOUBTFUL else "low",
         )
 
     def destinations(self) -> Iterator[Finding]:

@@ -105,7 +105,7 @@ def _table(columns: dict[str, Any], schema: pa.Schema) -> pa.Table:
     return pa.table([pa.array(columns[field.name]).cast(field.type) for field in schema], schema=schema)
 
 
-def gray_table(judged: Judged, ranked: Ranked, reasons: pa.Table) -> pa.Table:
+def gray_table(judged: Judged, ranked: Ranked, reasons: pa.Table, day: int) -> pa.Table:
     d, of = ranked.gray, judged.memory.destinations
     names = _names(of.texts["name"], d)
     visit = reasons.filter(pa.compute.equal(reasons["part"], VISIT)).filter(
@@ -126,6 +126,7 @@ def gray_table(judged: Judged, ranked: Ranked, reasons: pa.Table) -> pa.Table:
             "suspects": suspects,
             "first_seen": _times(of["first_seen"][d]),
             "reading": np.where(landing, "landing page", "malicious").astype(object),
+            "day": _times(np.full(len(d), day // _NANO)),
         },
         GRAY,
     )
@@ -151,7 +152,7 @@ def reasons_table(judged: Judged, ranked: Ranked) -> tuple[pa.Table, int]:
     return _table(columns, REASONS), left
 
 
-def suspects_table(judged: Judged, ranked: Ranked) -> pa.Table:
+def suspects_table(judged: Judged, ranked: Ranked, day: int) -> pa.Table:
     u, black = ranked.terminals, judged.black
     clean = np.zeros(len(judged.infected), np.bool_)
     clean[list(black.clean)] = True
@@ -165,6 +166,7 @@ def suspects_table(judged: Judged, ranked: Ranked) -> pa.Table:
             "gray": [_against(judged, int(one)) for one in u],
             "clean": clean[u],
             "why": [_why(judged, int(one)) for one in u],
+            "day": _times(np.full(len(u), day // _NANO)),
         },
         SUSPECTS,
     )
