@@ -136,3 +136,18 @@ def test_with_flows_the_summary_is_the_same_however_they_are_cut() -> None:
         site = Site(settings={"livenet.edges.flows": 1, "livenet.edges.edges": edges})
         check_engine(engine(site), [*batches(random_rows(600, seed=3), 100), *flows])
         check_engine(engine(Site(settings={"livenet.edges.edges": edges})), flows)
+
+
+def test_contacts_of_outsiders_leave_the_day_to_flows() -> None:
+    scanner = contacts(
+        {"address": "203.0.113.9", "terminal": "203.0.113.9", "user": "", "server": "10.0.0.1"}
+    )
+    assert _edges([scanner, _flows({}), scanner], on=AUTO) == [("10.0.0.1", "203.0.113.1", 1)]
+
+
+def test_flows_do_not_say_that_no_name_was_asked_for() -> None:
+    alone, beside = (
+        check_engine(engine(Site()), given) for given in ([_flows({})], [contacts({"host": "203.0.113.1"})])
+    )
+    assert [row["is_address"] for row in rows_of(alone.tables["destinations"])] == [False]
+    assert [row["is_address"] for row in rows_of(beside.tables["destinations"])] == [True]

@@ -32,7 +32,7 @@ from andon.cli import (
 
 app = typer.Typer(
     name="andon",
-    help="Who scans, with which tool, for what: captures from unused addresses go in, checkable findings "
+    help="Who scans, with which tool, for what; who is infected inside: captures and logs go in, checkable findings "
     "come out.\n\nExample: andon analyze capture.pcap.gz",
     no_args_is_help=True,
     add_completion=False,
