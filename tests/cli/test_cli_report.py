@@ -33,8 +33,26 @@ def test_what_a_later_day_tells_again_is_shown_there(capsys: pytest.CaptureFixtu
     lines = _shown(capsys, *days, _finding("infected-terminal", "bob", 0, 2))
     text = "\n".join(lines)
     assert "ann on day 2" in text and "ann on day 0" not in text and "ann on day 1" not in text
-    assert "bob on day 0" in text
-    assert text.count("and 1 finding whose subject a later window tells of again") == 2
+    assert "bob on day 0" not in text  # judged again on day 2, and not told
+    assert "and 2 findings that a later window tells or judges again" in text
+    assert "and 1 finding that a later window tells or judges again" in text
+
+
+def test_what_the_newest_day_no_longer_remembers_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "\n".join(
+        _shown(
+            capsys, _finding("infected-terminal", "ann", 0, 1), _finding("infected-terminal", "bob", 20, 1)
+        )
+    )
+    assert "ann on day 0" in text and "bob on day 20" in text
+
+
+def test_a_terminal_that_is_infected_later_is_not_shown_as_suspected_before(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, later = _finding("suspected-terminal", "ann", 0, 1), _finding("infected-terminal", "ann", 1, 1)
+    text = "\n".join(_shown(capsys, first, later))
+    assert "ann on day 1" in text and "ann on day 0" not in text
 
 
 def test_an_alert_of_one_day_is_not_folded(capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,6 +85,12 @@ def test_a_query_that_is_shown_whole_is_not_called_cut(capsys: pytest.CaptureFix
 
 
 def test_logs_are_counted_as_records_of_logs(capsys: pytest.CaptureFixture[str]) -> None:
-    report = FileReport("access.log", kind="contact", records=1_200)
+    report = FileReport("access.log", kind="contact", records=1_200, skipped={"PTR query": 7, "no host": 2})
     show(Analysis(files=[report]), (), masked=False, given=())
-    assert "1,200 log records (contacts, flows) in 1 file" in capsys.readouterr().out
+    assert "1,200 log records (contacts, flows) in 1 file; 9 left aside: PTR query 7, no host 2" in _one_line(
+        capsys
+    )
+
+
+def _one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().out.split())

@@ -8,11 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from andon.detect.livenet.edges import engine
-from andon.records.contact import CONTACT, HTTP
+from andon.records.contact import HTTP
 from andon.records.contract import Context, Outcome, Site
-from andon.records.kinds import CONTACT as KIND
-from andon.records.kinds import marked
 from andon.records.reputation import REPUTATION
+from made_contacts import contact_batch
 
 SECOND, HOUR, DAY = 10**9, 3600 * 10**9, 86_400 * 10**9
 START = 1_767_225_600 * SECOND  # 2026-01-01
@@ -26,17 +25,7 @@ _DEFAULTS: dict[str, Any] = {
 
 def contacts(*rows: dict[str, Any]) -> pa.RecordBatch:
     """One batch of contacts; what a row does not say has a default."""
-    made = [_DEFAULTS | row for row in rows]
-    columns = []
-    for field in CONTACT:
-        values = [row[field.name] for row in made]
-        if pa.types.is_dictionary(field.type):
-            columns.append(pa.array(values, pa.string()).dictionary_encode())
-        else:
-            columns.append(
-                pa.array(values, pa.int64() if field.name == "ts" else field.type).cast(field.type)
-            )
-    return marked(pa.RecordBatch.from_arrays(columns, schema=CONTACT), KIND)
+    return contact_batch([_DEFAULTS | row for row in rows])
 
 
 def random_rows(

@@ -190,12 +190,14 @@ def test_hostile_names_are_shown_defanged(past: Memory) -> None:
         assert "\x1b" not in finding.title + finding.statement
 
 
-def test_contacts_stand_in_where_there_are_no_flows() -> None:
+def contacts(address: str, server: str = "") -> pa.RecordBatch:
+    """Fifty of one client."""
     words = lambda text: pa.array([text] * 50).dictionary_encode()  # noqa: E731
     given = {
         "ts": pa.array([(START + 9 * HOUR + n) * 10**9 for n in range(50)]).cast(pa.timestamp("ns", tz="UTC")),
-        "terminal": words("alice"), "address": words("10.1.0.10"), "host": words("a.example"), "via": words("http"),
-        "refused": pa.array([False] * 50), "bytes_in": pa.array([10] * 50), "bytes_out": pa.array([1000] * 50),
+        "terminal": words("alice"), "address": words(address), "host": words("a.example"), "via": words("http"),
+        "server": words(server), "refused": pa.array([False] * 50), "bytes_in": pa.array([10] * 50),
+        "bytes_out": pa.array([1000] * 50),
     }  # fmt: skip
     columns = []
     for field in CONTACT:
@@ -206,9 +208,23 @@ def test_contacts_stand_in_where_there_are_no_flows() -> None:
         else:
             empty = "" if pa.types.is_string(field.type) else -1
             columns.append(pa.array([empty] * 50, field.type))
-    contacts = marked(pa.RecordBatch.from_arrays(columns, schema=CONTACT), CONTACT_KIND)
+    return marked(pa.RecordBatch.from_arrays(columns, schema=CONTACT), CONTACT_KIND)
+
+
+def test_contacts_of_outsiders_with_our_servers_are_nobodys_usual() -> None:
+    outsider = contacts("203.0.113.9", "10.1.0.9")
+    assert check_engine(FlowBaseline(Site()), [outsider]).tables == {}
+    for batch_of, inside in (
+        (contacts("203.0.113.9"), ()),
+        (outsider, ("203.0.113.0/24",)),
+        (contacts("addr-1"), ()),
+    ):
+        assert check_engine(FlowBaseline(Site(inside=inside)), [batch_of]).tables["hours"].num_rows == 1
+
+
+def test_contacts_stand_in_where_there_are_no_flows() -> None:
     engine = FlowBaseline(Site())
-    outcome = check_engine(engine, [contacts])
+    outcome = check_engine(engine, [contacts("10.1.0.10")])
     (row,) = outcome.tables["hours"].drop_columns(["hour"]).to_pylist()
     assert (row["terminal"], row["service"], row["bytes_out"], row["direction"]) == (
         "alice",
@@ -217,7 +233,7 @@ def test_contacts_stand_in_where_there_are_no_flows() -> None:
         "out",
     )
     flows = batch(usual(np.random.default_rng(1), 0), 0)
-    outcome = check_engine(engine, [contacts, flows])
+    outcome = check_engine(engine, [contacts("10.1.0.10"), flows])
     assert "alice" not in outcome.tables["terminals"]["terminal"].to_pylist()
 
 

@@ -46,6 +46,7 @@ def test_scores_of_lines_csv_and_parquet_are_the_same(tmp_path):
     text = _run("learn", "score", "url", str(lines), "--format", "csv")
     read = list(csv.DictReader(text.splitlines()))
     assert [float(row["score"]) for row in read] == [row["score"] for row in rows]
+    _run("learn", "score", "url", str(lines), "--format", "csv", "--explain", code=2)
     told = json.loads(_run("learn", "score", "url", str(lines), "--explain").splitlines()[1])
     assert told["reasons"] and all(isinstance(weight, float) for _, weight in told["reasons"])
 
@@ -53,7 +54,9 @@ def test_scores_of_lines_csv_and_parquet_are_the_same(tmp_path):
 def test_files_that_cannot_be_scored_are_named(tmp_path):
     (tmp_path / "a.csv").write_text("name\nx\n", encoding="utf-8")
     _run("learn", "score", "url", str(tmp_path / "a.csv"), code=2)
-    _run("learn", "score", "url", str(tmp_path / "none.txt"), code=1)
+    missing = CliRunner().invoke(app, ["learn", "score", "url", str(tmp_path / "none.txt")])
+    assert missing.exit_code == 1 and "none.txt: No such file or directory" in missing.stderr
+    assert "Errno" not in missing.stderr
     (tmp_path / "m.npz").write_bytes(b"x")
     _run("learn", "show", "url", "--model", str(tmp_path / "m.npz"), code=1)
 

@@ -21,11 +21,11 @@ def _log(path: Path) -> None:
 
     def ask(at: float, who: int, host: str, size: int = 4000) -> None:
         address = f"10.1.0.{who}"
-        url = f"{host}:443"
+        url, user = f"{host}:443", "-" if who == 11 else f"user{who}"  # one of the infected has no user
         lines.append(
             (
                 at,
-                f"{BEGIN + at:.3f} 120 {address} TCP_TUNNEL/200 {size} CONNECT {url} user{who} DIRECT/198.51.100.9 -",
+                f"{BEGIN + at:.3f} 120 {address} TCP_TUNNEL/200 {size} CONNECT {url} {user} DIRECT/198.51.100.9 -",
             )
         )
 
@@ -61,7 +61,10 @@ def test_log_lines_become_findings_with_checks_that_were_counted(tmp_path: Path)
         assert finding.confidence > 0.9 and finding.severity == "high"
         counted = [item.check.expected for item in finding.evidence if item.check]
         assert counted == [1, 1, 3]  # the row of black, the edge of today, the lines of the log
-        assert any(entity.value == "bad.example" for entity in finding.entities)
+        types = {entity.value: entity.type for entity in finding.entities}
+        assert types["bad.example"] == "domain-name" and types[finding.subject[1]] == finding.subject[0]
+        assert "3 contacts" in finding.statement and "3 contacts with 1 black destination" in finding.title
+    assert {finding.subject[0] for finding in infected.values()} == {"user-account", "ipv4-addr"}
     suspected = [f for f in ours if f.kind == "suspected-destination"]
     assert {f.subject[1] for f in suspected} <= {"c2.example", "panel.example"}
     assert suspected[0].subject[1] == "c2.example"

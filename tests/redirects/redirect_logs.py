@@ -7,11 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from andon.records.contact import CONTACT
 from andon.records.contract import Context
-from andon.records.kinds import CONTACT as KIND
-from andon.records.kinds import marked
 from andon.records.reputation import REPUTATION
+from made_contacts import contact_batch
 
 HOUR = 3600 * 10**9
 START = 500_000 * HOUR
@@ -26,16 +24,7 @@ _DEFAULTS: Mapping[str, Any] = {
 def contacts(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
     """Rows with ``ts`` in seconds after ``START``, ``host`` and whatever differs from the defaults."""
     full = [{**_DEFAULTS, **row, "ts": START + round(row["ts"] * 1e9)} for row in rows]
-    columns = []
-    for field in CONTACT:
-        values = [row[field.name] for row in full]
-        if pa.types.is_dictionary(field.type):
-            columns.append(pa.array(values, pa.string()).dictionary_encode())
-        elif pa.types.is_timestamp(field.type):
-            columns.append(pa.array(values, pa.int64()).cast(field.type))
-        else:
-            columns.append(pa.array(values, field.type))
-    return marked(pa.RecordBatch.from_arrays(columns, schema=CONTACT), KIND)
+    return contact_batch(full)
 
 
 def tunnel(ts: float, host: str, **more: Any) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def test_a_drive_by_is_told_hop_by_hop():
     (finding,) = outcome.findings
     assert finding.attributes["class"] == "drive-by" and finding.subject == ("domain-name", EVIL)
     assert "news[.]example" in finding.statement and "black list made names it" in finding.statement
-    assert "3 hops in" in finding.statement and "That its end is malicious: over 99 %" in finding.statement
+    assert "3 hops in" in finding.statement and "That its end is malicious: over 99%" in finding.statement
     assert finding.attributes["prior"] + sum(weight for _, weight in finding.attributes["reasons"]) > 5
     first = next(each.check for each in finding.evidence if each.check is not None)
     assert first.expression.endswith(f"'{EVIL}'")

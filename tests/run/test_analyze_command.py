@@ -31,7 +31,7 @@ def test_analyze_says_what_each_kind_of_file_held(files: Path) -> None:
         app, ["analyze", *(str(files / name) for name in names), "--engine", "darknet.census"]
     )
     assert done.exit_code == 0, done.output
-    assert "2 honeypot sessions in 1 file; 1 lines or rows not read" in done.stdout
+    assert "2 honeypot sessions in 1 file; 1 left aside: " in done.stdout
     assert "1 darknet sources in 1 file" in done.stdout and "2 assets in 1 file" in done.stdout
     assert "cowrie.json is damaged" in done.stdout and "packets in" not in done.stdout
     assert "noise.bin: not a capture" in done.stderr

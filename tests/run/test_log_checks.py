@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import pyarrow as pa
 import pytest
 import zstandard
 
-from andon.observe.logs import Options
+from andon.observe.jsonlines import Skipped
+from andon.observe.logs import Options, records
 from andon.records.asset import ASSET
 from andon.records.finding import Check, Evidence, Finding
 from andon.run import log_checks
@@ -274,7 +276,6 @@ def test_addresses_count_when_users_are_left_aside(tmp_path: Path) -> None:
     "user", ["CORP\\\\joe", "CORP%5cjoe", "j%20doe", "caf%C3%A9", "o'neil", "%24%28id%29"]
 )
 def test_names_of_users_as_proxies_write_them(user: str, tmp_path: Path) -> None:
-    from andon.observe.jsonlines import Skipped
     from andon.observe.logs.formatted import Formatted
 
     text = squid("192.0.2.1", user, "http://a.example/") + squid("192.0.2.1", "other", "http://a.example/")
@@ -329,7 +330,7 @@ def test_no_name_of_a_file_escapes_from_the_command(tmp_path: Path, monkeypatch:
     assert len(checks) == 4 and {name for check in checks if check for name in check.input} == set(names)
     for check in checks:
         assert check is not None and check.expected == 2 * len(check.input)
-        tool = check.expression.split()[0]
+        tool = check.expression.removeprefix("LC_ALL=C ").split()[0]
         if shutil.which(tool):
             assert shown(check, tmp_path) == check.expected
     assert not Path("owned").exists()
@@ -405,18 +406,56 @@ def test_a_check_that_is_none_is_dropped_and_said(expression: str) -> None:
     assert made.evidence == (Evidence("It asked. (not counted: no check over logs)"),)
 
 
-def test_a_damaged_file_is_counted_as_far_as_it_can_be_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("harm", ["cut", "changed"])
+def test_of_a_packed_file_that_is_damaged_no_command_is_given(harm: str, tmp_path: Path) -> None:
+    """Tools unpack more or less of it than the reader does, and leave out the files behind it."""
     path = written(
         "".join(squid("192.0.2.1", "-", f"http://a.example/{n}", n) for n in range(2000)),
         tmp_path / "a.log.gz",
     )
-    path.write_bytes(path.read_bytes()[:-4000])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-4000] if harm == "cut" else whole[:-8] + bytes(4) + whole[-4:])
     (evidence,) = counted([path], terminal="192.0.2.1", destination="a.example")
-    assert (
-        evidence.check is not None
-        and evidence.check.expected is not None
-        and 0 < evidence.check.expected < 2000
-    )
+    assert evidence.check is not None and evidence.check.tool == "sql"
+    path.write_bytes(whole)
+    (evidence,) = counted([path], terminal="192.0.2.1", destination="a.example")
+    assert evidence.check is not None and evidence.check.expected == 2000 == shown(evidence.check, tmp_path)
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_times_hold_in_every_month(month: int, tmp_path: Path) -> None:
+    begin = int(datetime(2026, month, 28, 9, 30, tzinfo=UTC).timestamp())
+    line = elff("192.0.2.1", "-", "http://a.example/").replace("2026-01-05", f"2026-{month:02d}-28")
+    other = line.replace("-28 09:30:00", "-28 09:31:00")
+    path = written(ELFF_HEAD + line * 2 + other, tmp_path / "a.log")
+    asked: dict[str, Any] = {"terminal": "192.0.2.1", "destination": "a.example"}
+    (evidence,) = counted([path], **asked, **{"from": begin, "to": begin + 60})
+    assert evidence.check is not None and evidence.check.expected == 2 == shown(evidence.check, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("user", "host", "path_of"),
+    [
+        (b"caf\xe9", b"a.example", b"x"),
+        (b"u\0b", b"a.example", b"x"),
+        (b"joe", b"a\xe9b.example", b"x"),
+        (b"joe", b"a.example", b"caf\xe9"),
+    ],
+)
+def test_bytes_that_are_no_text_make_no_command_wrong(
+    user: bytes, host: bytes, path_of: bytes, tmp_path: Path
+) -> None:
+    line = squid("192.0.2.1", "USER", "http://HOST/PATH").encode()
+    given = line.replace(b"USER", user).replace(b"HOST", host).replace(b"PATH", path_of)
+    path = written(line.replace(b"HOST", b"b.example") + given * 3, tmp_path / "a.log")
+    ((_, batch),) = records(path, Options(), Skipped())
+    last = batch.to_pylist()[-1]
+    (evidence,) = counted([path], terminal=last["terminal"], destination=last["host"])
+    assert evidence.check is not None
+    if path_of == b"x":
+        assert evidence.check.tool == "sql"
+    else:  # they are in nothing that was asked
+        assert evidence.check.expected == 3 == shown(evidence.check, tmp_path)
 
 
 def test_sql_for_a_terminal_and_a_destination_brings_the_lines_along(tmp_path: Path) -> None:

@@ -62,3 +62,12 @@ def test_other_text_is_untouched() -> None:
     text = "65,535 packets from 198.51.100.0/24 at 12:30, version 1.2.3.4.5, 54321"
     assert DARK.text(text) == text
     assert MASKED in DARK.text("203.0.113.1")
+
+
+def test_a_defanged_dark_address_is_hidden_too() -> None:
+    told = replace(
+        FINDING, title="Beacon to 203[.]0[.]113[.]9", statement="10[.]0[.]0[.]1 polls 203[.]0[.]113[.]9"
+    )
+    masked = DARK.finding(told)
+    assert masked.title == f"Beacon to {MASKED}"
+    assert masked.statement == f"10[.]0[.]0[.]1 polls {MASKED}"

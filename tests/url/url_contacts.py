@@ -7,9 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from andon.records.contact import CONTACT
-from andon.records.kinds import CONTACT as KIND
-from andon.records.kinds import marked
+from made_contacts import contact_batch
 
 DAY = 86_400_000_000_000
 START = 20_000 * DAY
@@ -23,13 +21,4 @@ _DEFAULTS: Mapping[str, Any] = {
 def contacts(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
     """Rows with ``ts`` in seconds after ``START``, ``terminal``, ``host`` and whatever differs from the defaults."""
     full = [{**_DEFAULTS, **row, "ts": START + round(row["ts"] * 1e9)} for row in rows]
-    columns = []
-    for field in CONTACT:
-        values = [row[field.name] for row in full]
-        if pa.types.is_dictionary(field.type):
-            columns.append(pa.array(values, pa.string()).dictionary_encode())
-        elif pa.types.is_timestamp(field.type):
-            columns.append(pa.array(values, pa.int64()).cast(field.type))
-        else:
-            columns.append(pa.array(values, field.type))
-    return marked(pa.RecordBatch.from_arrays(columns, schema=CONTACT), KIND)
+    return contact_batch(full)

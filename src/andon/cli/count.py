@@ -13,14 +13,16 @@ def command(
     files: list[str] = typer.Argument(
         ...,
         metavar="FILE...",
-        help="Captures, honeypot logs, tables of darknet sources, reports, asset lists; - for a capture on stdin.",
+        help="Captures; logs of proxies, Zeek, Suricata, honeypots; flows; tables of darknet sources, reports, asset "
+        "lists; - for a capture on stdin.",
     ),
     format: Format = typer.Option(Format.table, "--format", help="table, or json: one object a line."),
 ) -> None:
     """Count packets of captures, as tshark would, and the records of other files.
 
-    Reads pcap and pcapng, the logs of Cowrie, Dionaea, Heralding and some twenty other honeypots, tables of darknet
-    sources, reports and asset lists, plain or .gz, .zst, .lz4; says what was skipped and why.
+    Reads pcap and pcapng, the logs of Squid, W3C proxies, Zeek and Suricata, exports of NetFlow and IPFIX, the logs
+    of Cowrie, Dionaea, Heralding and some twenty other honeypots, tables of darknet sources, reports and asset lists,
+    plain or .gz, .zst, .lz4; says what was skipped and why.
 
     Example: andon count capture.pcap.gz --format json
     """

@@ -284,7 +284,7 @@ def _table(found: list[StoredFinding], limit: int) -> None:
     table = Table(box=None, pad_edge=False)
     for name in ("last seen (UTC)", "id", "severity", "kind"):
         table.add_column(name, no_wrap=True)
-    table.add_column("packets", justify="right", no_wrap=True)
+    table.add_column("count", justify="right", no_wrap=True)
     table.add_column("finding", overflow="fold")
     for finding in found:
         table.add_row(
@@ -318,7 +318,7 @@ def _show(finding: StoredFinding, others: list[StoredFinding]) -> None:
         "engine": f"{finding.engine} {finding.engine_version}",
         "window": f"{window.get('start')} to {window.get('end')}",
         "seen": f"{timestamp(finding.first_seen)} to {timestamp(finding.last_seen)}",
-        "packets": f"{finding.count:,}",
+        "count": f"{finding.count:,}",
         "subject": f"{body.get('subject', {}).get('type')} {body.get('subject', {}).get('value')}",
         "ATT&CK": ", ".join(map(str, body.get("attack", []))),
     }

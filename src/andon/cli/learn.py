@@ -29,12 +29,18 @@ class Output(StrEnum):
     csv = "csv"
 
 
+def _said(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+
+
 def _model(path: Path | None) -> Model:
     from andon.learn import registry
 
     try:
         return registry.load(path) if path is not None else registry.shipped()["url"]
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        fail(_said(error), 1)
+    except ValueError as error:
         fail(str(error), 1)
     except KeyError:
         fail("this installation has no URL model; give one with --model FILE", 1)
@@ -68,7 +74,7 @@ def train_url(
     except ValueError as error:
         fail(str(error), 2)
     except OSError as error:
-        fail(str(error), 1)
+        fail(_said(error), 1)
     print(HEAD)
     for figures in made.figures:
         print(figures.line())
@@ -101,10 +107,12 @@ def score_url(
     """
     from andon.learn.url.score import score_file
 
+    if explain and format is Output.csv:
+        fail("--explain needs --format json: reasons have no column", 2)
     try:
         for text in score_file(file, _model(model), format.value, explain):
             print(text, end="")
     except ValueError as error:
         fail(str(error), 2)
     except OSError as error:
-        fail(str(error), 1)
+        fail(_said(error), 1)

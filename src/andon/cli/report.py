@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -51,10 +52,12 @@ _ORDER = (
     "flow-anomaly",
     "user-at-risk",
 )
+# Findings over the graph of so many days (``livenet.proxygraph.days``): the newest window judges all of it anew, and
+# what it no longer tells it no longer believes.
+_ANEW = frozenset(("infected-terminal", "suspected-terminal", "suspected-destination"))
+_REMEMBERED = 14 * 86_400_000_000_000
 # Of these a later window tells all that an earlier one told of the same subject.
-_RETOLD = frozenset(
-    ("infected-terminal", "suspected-terminal", "suspected-destination", "beacon", "user-at-risk")
-)
+_RETOLD = _ANEW | {"beacon", "user-at-risk"}
 
 
 def show(
@@ -65,16 +68,22 @@ def show(
     _inputs(screen, result)
     if given and not masked:
         screen.print(f"Telescope (given): {', '.join(given)}")
-    newest = {finding.series: finding.window for finding in findings if _retold(finding)}
+    newest = {_about(finding): finding.window for finding in findings if _retold(finding)}
+    judged = max((finding.window for finding in findings if finding.kind in _ANEW), default=(0, 0))
     for window, group in groupby(findings, key=lambda finding: finding.window):
         every = list(group)
-        mine = [one for one in every if newest.get(one.series, window) == window]
+        again = window < judged and judged[0] - window[0] < _REMEMBERED
+        mine = [
+            one
+            for one in every
+            if newest.get(_about(one), window) == window and not (again and one.kind in _ANEW)
+        ]
         screen.print()
         screen.rule(f"{timestamp(window[0])} to {timestamp(window[1])}", align="left")
         _window(screen, mine, top)
-        if again := len(every) - len(mine):
-            one = "finding whose subject" if again == 1 else "findings whose subjects"
-            screen.print(f"{'':14}and {again} {one} a later window tells of again: --format json or --out")
+        if folded := len(every) - len(mine):
+            one = f"finding{'s' * (folded != 1)} that a later window tells or judges again"
+            screen.print(f"{'':14}and {folded} {one}: --format json or --out")
     if not findings:
         screen.print("Nothing found.")
     coverage = coverage_lines(result)
@@ -90,9 +99,16 @@ def _inputs(screen: Console, result: Analysis) -> None:
     for kind in dict.fromkeys(item.kind for item in others):
         same = [item for item in others if item.kind == kind]
         records, files = sum(item.records for item in same), len(same)
-        lines = sum(sum(item.skipped.values()) for item in same)
+        reasons: Counter[str] = Counter()
+        for item in same:
+            reasons.update(item.skipped)
+        lines = reasons.total()
         text = f"{records:,} {safe(_NOUNS.get(kind, kind + ' records'))} in {files} file{'s' * (files != 1)}"
-        screen.print(text + (f"; {lines:,} lines or rows not read" if lines else ""))
+        if lines:
+            text += f"; {lines:,} left aside: "
+            text += ", ".join(f"{safe(reason)} {count:,}" for reason, count in reasons.most_common(4))
+            text += " ..." * (len(reasons) > 4)
+        screen.print(text)
     if others and not good:
         return
     packets = sum(item.packets for item in good)
@@ -117,6 +133,11 @@ def _inputs(screen: Console, result: Analysis) -> None:
 
 def _retold(finding: Finding) -> bool:
     return finding.kind in _RETOLD or (finding.kind == "flow-anomaly" and finding.severity == "informational")
+
+
+def _about(finding: Finding) -> str:
+    """What a finding tells of: its series, but one for a terminal, which is suspected today and infected tomorrow."""
+    return finding.subject[1] if finding.kind.endswith("-terminal") else finding.series
 
 
 def _rank(finding: Finding) -> tuple[int, float]:

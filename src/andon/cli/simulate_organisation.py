@@ -54,8 +54,12 @@ def organisation(
     from andon.simulate.organisation import Scenario, simulate
 
     try:
+        begin = datetime.fromisoformat(start)
+    except ValueError:
+        fail(f"--start {start!r} is no time such as 2026-04-06T00:00:00Z", 2)
+    try:
         scenario = Scenario(
-            seed=seed, terminals=terminals, days=days, start=datetime.fromisoformat(start), campaigns=campaigns,
+            seed=seed, terminals=terminals, days=days, start=begin, campaigns=campaigns,
             users=users, inspect=inspect, black=black, missing_referer=missing_referer, exposure=exposure,
             poison=poison, black_cdn=black_cdn, camera=camera, lease_days=leases,
         )  # fmt: skip

@@ -26,10 +26,10 @@ _FIELDS: list[pa.Field[Any]] = [
     # Where to: name or address in lower case, no port, no brackets, no dot at its end; IDNs as they are on the wire.
     pa.field("host", WORDS, nullable=False),
     pa.field("port", pa.int32(), nullable=False),  # -1 if unknown
-    pa.field("server", WORDS, nullable=False),  # address that answered (of a DNS contact: first answer); "" if unknown
+    pa.field("server", WORDS, nullable=False),  # that answered (DNS: first answer); "" if unknown
     pa.field("via", WORDS, nullable=False),  # HTTP, TUNNEL (CONNECT: nothing but the host is seen), TLS, DNS
     pa.field("scheme", WORDS, nullable=False),  # "http", "https"; "" if unknown
-    pa.field("method", WORDS, nullable=False),  # "GET", "CONNECT"; of a DNS contact the type asked for; "" if unknown
+    pa.field("method", WORDS, nullable=False),  # "GET", "CONNECT"; of DNS the type asked for; "" if unknown
     pa.field("path", pa.string(), nullable=False),  # path and query, from "/" on; "" if not seen
     pa.field("status", pa.int32(), nullable=False),  # of HTTP; of DNS the rcode; -1 if unknown
     pa.field("action", WORDS, nullable=False),  # what the proxy says it did: "TCP_DENIED", "OBSERVED"; ""

@@ -106,7 +106,9 @@ class Site:
     assets: pa.Table | None = None  # records.asset.ASSET: which system has which address, and when
     reputation: pa.Table | None = None  # records.reputation.REPUTATION: black and white lists
     models: Mapping[str, Model] = field(default_factory=lambda: MappingProxyType({}))  # by Model.kind
-    inside: tuple[str, ...] = ()  # the organisation's own prefixes, CIDR; empty: private and link-local addresses
+    inside: tuple[
+        str, ...
+    ] = ()  # the organisation's own prefixes, CIDR; empty: private and link-local addresses
     organisations: tuple[Organisation, ...] = ()
     relations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     # name -> relation that one packet can show (tcp.seq == ip.dst): tools of the catalogue
@@ -123,9 +125,20 @@ class Site:
 
     def count(self, engine: str, name: str, default: int, most: int) -> int:
         """``setting`` as a whole number from 1 to ``most``. Raises ValueError."""
-        value = int(self.setting(engine, name, default))
-        if not 1 <= value <= most:
+        value = self.setting(engine, name, default)
+        if not 1 <= value <= most:  # before it is cut to a whole number: infinity and NaN have none
             raise ValueError(f"{engine}.{name} is {value}; it is between 1 and {most:,}")
+        return int(value)
+
+    def number(
+        self, engine: str, name: str, default: float, most: float, least: float | None = None
+    ) -> float:
+        """``setting`` above 0 (or from ``least`` on, if it is given) and at most ``most``. Raises ValueError."""
+        value = float(self.setting(engine, name, default))
+        if least is None and not 0 < value <= most:
+            raise ValueError(f"{engine}.{name} is {value:g}; it is above 0 and at most {most:g}")
+        if least is not None and not least <= value <= most:
+            raise ValueError(f"{engine}.{name} is {value:g}; it is between {least:g} and {most:g}")
         return value
 
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any
 
 from andon.records.neutral import plain_json
@@ -102,6 +103,27 @@ class Evidence:
         if self.check is not None:
             body["check"] = self.check.to_dict()
         return body
+
+
+def sql_text(text: str) -> str:
+    """A string of SQL.
+
+    >>> sql_text("o'hara")
+    "'o''hara'"
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
+def address_type(text: str, other: str) -> str:
+    """STIX name of an entity that is an address, or ``other`` if it is none.
+
+    >>> address_type("192.0.2.1", "domain-name"), address_type("a.example", "domain-name")
+    ('ipv4-addr', 'domain-name')
+    """
+    try:
+        return f"ipv{ip_address(text).version}-addr"
+    except ValueError:
+        return other
 
 
 def timestamp(ns: int) -> str:

@@ -8,6 +8,7 @@ through a shell: a finding may come from somebody else.
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,6 +48,9 @@ def over_history(
     """Every check of a finding, counted over the history in its window (ns). ``telescope``: only packets to these
     prefixes. Raises StoreError."""
     for statement, check in _checks(finding):
+        if not check.get("relation"):
+            yield _by_hand(statement, check)
+            continue
         try:
             sql = window_sql(str(check["relation"]), window, telescope)
         except (NotExpressible, ValueError) as error:
@@ -85,9 +89,7 @@ def over_files(finding: Mapping[str, Any], folder: Path, tcpdump: str | None = N
     for statement, check in _checks(finding):
         text = str(check.get("expression") or "")
         if check.get("tool") != "tcpdump" or not text:
-            tool = check.get("tool")
-            why = "tcpdump cannot say this relation" if tool == "tcpdump" else f"this check is for {tool}"
-            yield _checked(statement, check, None, "", f"{why}: run it by hand (andon findings show)")
+            yield _by_hand(statement, check)
             continue
         if program is None:
             yield _checked(statement, check, None, "", "tcpdump is not installed")
@@ -124,6 +126,18 @@ def _tcpdump(program: str, path: Path, expression: str) -> int:
     raise ValueError(f"tcpdump: {said[-1][:300] if said else f'exit code {done.returncode}'}")
 
 
+def _by_hand(statement: str, check: Mapping[str, Any]) -> Checked:
+    """A check that is not run here: text for SQL or a shell may come from somebody else."""
+    tool, text = str(check.get("tool") or ""), str(check.get("expression") or "")
+    if tool == "tcpdump":
+        return _checked(statement, check, None, "", "tcpdump cannot say this relation")
+    command = f"duckdb -c {shlex.quote(text)}" if tool == "sql" else text
+    where = "in the folder of the results, " if tool == "sql" else ""
+    return _checked(
+        statement, check, None, command, f"for {tool}: read it, then run it by hand {where}".rstrip(", ")
+    )
+
+
 def _place(name: str, folder: Path) -> Path:
     path = Path(name)
     return path if path.is_file() or path.is_absolute() else folder / path
@@ -132,7 +146,7 @@ def _place(name: str, folder: Path) -> Path:
 def _checks(finding: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for item in finding.get("evidence") or ():
         check = item.get("check") if isinstance(item, Mapping) else None
-        if isinstance(check, Mapping) and check.get("relation"):
+        if isinstance(check, Mapping) and (check.get("relation") or check.get("expression")):
             yield str(item.get("statement", "")), check
 
 
@@ -142,7 +156,7 @@ def _checked(
     expected, chance = check.get("expected"), check.get("by_chance")
     return Checked(
         statement=statement,
-        relation=str(check["relation"]),
+        relation=str(check.get("relation") or ""),
         expected=expected if isinstance(expected, int) else None,
         by_chance=float(chance) if isinstance(chance, int | float) else 0.0,
         got=got,

@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 
 from andon.observe.sensors.logs import Logs
 from andon.records.columns import column
-from andon.records.finding import Check, Evidence, Finding
+from andon.records.finding import Check, Evidence, Finding, sql_text
 from andon.records.neutral import neutral
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Asked:
         destination = f"*.{self.host}" if self.below else self.host
         return (
             f"SELECT CAST(coalesce(sum(count), 0) AS BIGINT) FROM {EDGES} "
-            f"WHERE terminal = {_quoted(self.terminal)} AND destination = {_quoted(destination)}"
+            f"WHERE terminal = {sql_text(self.terminal)} AND destination = {sql_text(destination)}"
         )
 
 
@@ -234,13 +234,13 @@ def _written(item: Evidence, known: Mapping[str, Asked], answers: Answers) -> li
 
 def command(tool: str, program: str, packed: str, paths: Sequence[str]) -> str:
     """A command line for a POSIX shell. Nothing in names of files is taken for an option, a variable or a pattern. jq
-    gets each line as a text, so that one that is no JSON stops nothing.
+    gets each line as a text, so that one that is no JSON stops nothing; awk takes bytes, whatever the locale is.
 
     >>> command("awk", "NF", "gzip", ["a b.log.gz"])
-    "gzip -dc './a b.log.gz' | awk NF"
+    "gzip -dc './a b.log.gz' | LC_ALL=C awk NF"
     """
     names = " ".join(shlex.quote(path if path.startswith("/") else f"./{path}") for path in paths)
-    run = f"{tool} {'-cR ' if tool == 'jq' else ''}{shlex.quote(program)}"
+    run = f"{'jq -cR' if tool == 'jq' else f'LC_ALL=C {tool}'} {shlex.quote(program)}"
     return f"{_READ[packed]} {names} | {run}" if packed else f"{run} {names}"
 
 
@@ -308,6 +308,7 @@ def _read_one(
                 if module is None:
                     return None
                 reader = module.lines(data, sensor.options, None)
+            assert module is not None
             if plain(data) is not data:  # a tool takes such bytes as they are, the reader escapes them
                 other, before = [_Counts() for _ in counts], [one.rows for one in counts]
                 look_at(module.lines(data, sensor.options, reader.state()), _blotted(data), other)
@@ -419,7 +420,3 @@ def _codes(words: pa.DictionaryArray, texts: pa.Array) -> np.ndarray:
     """int64: which of the texts each row has, -1 for none."""
     known = np.asarray(pc.index_in(words.dictionary, texts).fill_null(-1)).astype(np.int64)
     return np.asarray(known[words.indices.to_numpy(zero_copy_only=False)])
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -18,7 +18,7 @@ import pyarrow as pa
 from andon.records.finding import Evidence, Finding
 
 MASKED = "(masked)"
-_ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2})?")
+_ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}|\[\.\]\d{1,3}){3}(?:/\d{1,2})?")  # as it is, or defanged
 _NUMBER = re.compile(r"\b0x[0-9a-fA-F]{3,8}\b|\b\d{5,10}\b")
 _ADDRESS_COLUMNS = ("src", "dst", "address")
 
@@ -80,7 +80,7 @@ class Mask:
 
     def _address(self, match: re.Match[str]) -> str:
         try:
-            network = IPv4Network(match.group(), strict=False)
+            network = IPv4Network(match.group().replace("[.]", "."), strict=False)
         except ValueError:
             return match.group()
         return MASKED if any(network.overlaps(dark) for dark in self.networks) else match.group()

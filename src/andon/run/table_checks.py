@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import pyarrow as pa
 
-from andon.records.finding import Check, Evidence, Finding
+from andon.records.finding import Check, Evidence, Finding, sql_text
 
 if TYPE_CHECKING:
     import duckdb
@@ -216,7 +216,7 @@ class Answers:
         }
         self._connection = duckdb.connect(":memory:", config=settings)
         self._connection.execute("SET TimeZone = 'UTC'")
-        listed = ", ".join(_quoted(path) for path in sorted(self._files))
+        listed = ", ".join(sql_text(path) for path in sorted(self._files))
         self._connection.execute(f"SET allowed_paths = [{listed}]")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
@@ -241,7 +241,7 @@ def _values(sql: str, name: str, schema: pa.Schema) -> tuple[tuple[str, ...], tu
 
 
 def _literal(value: int | str) -> str:
-    return _quoted(value) if isinstance(value, str) else str(value)
+    return sql_text(value) if isinstance(value, str) else str(value)
 
 
 def _only_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -264,7 +264,7 @@ def _source(place: Place, prefix: str) -> str:
     """SELECT of a span's table."""
     if place.empty:
         return _no_rows(place.schema)
-    path = _quoted(prefix + place.path)
+    path = sql_text(prefix + place.path)
     if place.rows is None:
         return f"SELECT * FROM read_parquet({path})"
     first, end = place.rows
@@ -286,10 +286,6 @@ def _no_rows(schema: pa.Schema) -> str:
     )
     connection.close()
     return f"SELECT {columns} WHERE false"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 class SpanParts:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from andon.records.finding import sql_text
 from andon.store.errors import StoreError
 from andon.store.history_schema import TABLE
 
@@ -142,7 +143,7 @@ def _published(tables: Path | None) -> Iterator[tuple[str, list[str]]]:
 
 
 def _listed(paths: Sequence[str]) -> str:
-    return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
+    return "[" + ", ".join(sql_text(path) for path in paths) + "]"
 
 
 def _only_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:

@@ -25,12 +25,9 @@ from numba import njit
 from andon.observe.logs.options import Options
 from andon.observe.logs.pseudonyms import ADDRESS, HOST, USER, Pseudonyms
 from andon.records.columns import column
+from andon.records.inside import PRIVATE
 from andon.records.kinds import CONTACT, FLOW, marked
 
-PRIVATE: Final = (
-    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8", "fc00::/7",
-    "fe80::/10", "::1/128",
-)  # fmt: skip
 _FOREVER: Final = np.iinfo(np.int64).max
 _BACK: Final = 64  # leases of one address that are looked at for one row
 

@@ -407,8 +407,8 @@ def _utf8(text: np.ndarray, size: int) -> bool:
 
 @njit(cache=True, nogil=True)
 def unescape(data: np.ndarray, begin: int, end: int, written: int) -> int:
-    """Undo the escapes of a value where it lies; its new end. A value that would not be UTF-8 then, or would hold a NUL,
-    stays as it is."""
+    """Undo the escapes of a value where it lies; its new end. A value that then would not be UTF-8 or hold a NUL stays
+    as it is."""
     if written == PERCENT:
         at = begin
         while at < end and data[at] != 0x25:

@@ -60,7 +60,7 @@ def shows(where: Where, state: Mapping[str, Any]) -> tuple[str, str] | None:
     if named == "squid":
         client = awk_client(where, "$3", "$8")
         url, taken, functions, begun = "$7", "", HOST, "int($1*1000+.5)-($2>0?$2:0)"
-        lines = "NF>9&&$1~/^[0-9.]+$/&&$2~/^-?[0-9]+$/&&$5~/^-?[0-9]+$/"
+        lines = "NF>9&&$1~/^[0-9.]+$/&&$2~/^-?[0-9]*$/&&$5~/^-?[0-9]*$/"
     elif named in ("common", "combined", "apache", "apache-common"):
         client = awk_client(where, "c[1]", "c[3]")
         # [05/Jan/2026:09:30:00 +0900] begins at the first bracket; the request is between the first two quotes.

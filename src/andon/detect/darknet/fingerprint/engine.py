@@ -148,20 +148,14 @@ class FingerprintEngine:
         self.key = site.hash_key
         self.prefixes = site.telescope
         self.marks = tool_marks(site.relations)
-        self.cpu_seconds = self._seconds(site, "cpu_seconds", 60)
-        self.cpu_seconds_again = self._seconds(site, "cpu_seconds_again", 2)
+        self.cpu_seconds = site.number(self.name, "cpu_seconds", 60, 86_400)
+        self.cpu_seconds_again = site.number(self.name, "cpu_seconds_again", 2, 86_400)
         self.least = int(site.setting(self.name, "min_sources", 20))
         if self.least < 2:
             raise ValueError(f"{self.name}.min_sources is {self.least}; it is at least 2")
         self.every = str(site.setting(self.name, "every", ""))
         if self.every:
             vars(self)["window"] = _window(f"{self.name}.every", self.every)
-
-    def _seconds(self, site: Site, name: str, default: int) -> float:
-        value = float(site.setting(self.name, name, default))
-        if not 0 < value <= 86_400:
-            raise ValueError(f"{self.name}.{name} is {value}; it is above 0 and at most 86400")
-        return value
 
     def empty(self) -> FingerprintSummary:
         return FingerprintSummary(self.key)

@@ -59,11 +59,7 @@ class BeaconEngine(OnTables):
             judged=site.count(self.name, "judged", 10_000, 1_000_000),
             permutations=max(8, site.count(self.name, "permutations", 20, 1000)),
         )
-        self._popular = float(site.setting(self.name, "popular", 0.05))
-        if not 0 < self._popular <= 1:
-            raise ValueError(
-                f"livenet.beacon.popular is {self._popular}; it is a share, above 0 and at most 1"
-            )
+        self._popular = site.number(self.name, "popular", 0.05, 1.0)
         self._days = site.count(self.name, "days", 7, 31)
         self._remembered = site.count(self.name, "remembered", 200_000, 10_000_000)
         self._findings = site.count(self.name, "findings", 50, 10_000)

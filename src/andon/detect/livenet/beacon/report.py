@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from ipaddress import ip_address
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +13,7 @@ import pyarrow.compute as pc
 from andon.detect.livenet.beacon.gather import DESTINATIONS, Gathered
 from andon.detect.livenet.beacon.rows import SIGNIFICANT, Rows
 from andon.records.contract import Context
-from andon.records.finding import Check, Entity, Evidence, Finding, timestamp
+from andon.records.finding import Check, Entity, Evidence, Finding, address_type, sql_text, timestamp
 from andon.records.livenet import BEACONS
 from andon.records.neutral import neutral
 
@@ -190,13 +189,17 @@ def _statement(
         first += " or earlier (the logs begin there)"
     black = ""
     if known is not None and known["colour"] == "black":
-        lists = neutral(", ".join(known["lists"][:2]), "domain")
+        # "LIST since DATE: domain NAME"; the name is said already.
+        lists = neutral(", ".join(text.partition(": ")[0] for text in known["lists"][:2]), "domain")
         black = f" It is on a black list{f' ({lists})' * bool(lists)}."
     visits = f"{int(rows.judged.visits[at]):,} visits{over}"
+    # 0 where the log has no sizes (DNS, for example).
+    size = f"Most frequent answer: {best['size']:,} bytes, {rows.one_size[at]:.0%} of the contacts. "
+    size = size if best["size"] else ""
     return (
         f"{neutral(best['terminal'])} asks for {shown} every {_duration(best['period'])} "
         f"(jitter {best['jitter']:.0%}), {visits}{others}.{black} {_chance(best['p_value'])} "
-        f"Most frequent answer: {best['size']:,} bytes, {rows.one_size[at]:.0%} of the contacts. {first}. {common}"
+        f"{size}{first}. {common}"
     )
 
 
@@ -222,8 +225,7 @@ def _records(made: pa.Table, last: np.ndarray, at: Sequence[int]) -> list[dict[s
 
 
 def _evidence(row: dict[str, Any], rows: Rows, at: int) -> Evidence:
-    terminal, destination = (row[name].replace("'", "''") for name in ("terminal", "destination"))
-    one = f"terminal = '{terminal}' AND destination = '{destination}'"
+    one = f"terminal = {sql_text(row['terminal'])} AND destination = {sql_text(row['destination'])}"
     who = f"{neutral(row['terminal'])}: every {_duration(row['period'])}, jitter {row['jitter']:.0%}"
     if rows.days[at]:
         return Evidence(
@@ -246,15 +248,11 @@ def _evidence(row: dict[str, Any], rows: Rows, at: int) -> Evidence:
 
 
 def _type(destination: str) -> str:
-    try:
-        return f"ipv{ip_address(destination).version}-addr"
-    except ValueError:
-        return "domain-name"
+    return address_type(destination, "domain-name")
 
 
 def _who(terminal: str) -> str:
-    kind = _type(terminal)
-    return kind if kind != "domain-name" else "user-account"
+    return address_type(terminal, "user-account")
 
 
 def _duration(seconds: float) -> str:

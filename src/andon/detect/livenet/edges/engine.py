@@ -16,7 +16,6 @@ from andon.detect.livenet.edges.flows import (
     AUTO,
     NEVER,
     NOBODY,
-    PRIVATE,
     Named,
     Networks,
     flow_piece,
@@ -29,6 +28,7 @@ from andon.detect.livenet.edges.store import ADDRESS_OF, PORT_OF, SERVER_OF, USE
 from andon.detect.livenet.edges.summary import Contacts, Talk
 from andon.records.contract import Context, Outcome, Site, State, Window
 from andon.records.finding import Finding
+from andon.records.inside import PRIVATE
 from andon.records.kinds import CONTACT, FLOW, kind_of
 from andon.records.livenet import COVERAGE, DESTINATIONS, EDGES, TERMINALS
 from andon.records.neutral import neutral

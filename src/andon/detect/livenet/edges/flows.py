@@ -25,15 +25,12 @@ from andon.detect.livenet.edges.names import ascending
 from andon.records.columns import column
 from andon.records.domains import ADDRESS_4, ADDRESS_6, NAME, kinds_of_hosts
 from andon.records.flow import failed
+from andon.records.inside import PRIVATE
 from andon.sketch.hashing import mix64_array
 from andon.sketch.state import StateError, pack, unpack
 from andon.sketch.texts import text_keys
 
 NEVER, ALWAYS, AUTO = 0, 1, 2  # values of the setting
-PRIVATE: Final = (
-    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "127.0.0.0/8", "fc00::/7",
-    "fe80::/10", "::1/128",
-)  # fmt: skip
 NOBODY: Final = ("0.0.0.0/8", "224.0.0.0/3", "ff00::/8", "::/128")  # multicast, broadcast: no destination
 _OWN_SERVICES: Final = (53, 67, 68, 123, 137, 138, 546, 547, 1900, 3702, 5353, 5355)
 _SAMPLE: Final = np.uint64(0x5851F42D4C957F2D)

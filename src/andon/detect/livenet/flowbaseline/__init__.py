@@ -73,20 +73,14 @@ class FlowBaseline:
         self._inside = Inside(site.inside)
         self._settings = Settings(
             learning=site.count(self.name, "learning", 7, 60),
-            budget=self._share(site, "budget", 0.2, 100.0),
-            rate=self._share(site, "rate", 0.2, 1.0),
+            budget=site.number(self.name, "budget", 0.2, 100.0),
+            rate=site.number(self.name, "rate", 0.2, 1.0),
             drift=site.count(self.name, "drift", 5, 60),
         )
         self._rows = site.count(self.name, "rows", 1_000_000, 50_000_000)
         self._remembered = site.count(self.name, "remembered", 100_000, 5_000_000)
         self._most = site.count(self.name, "findings", 50, 10_000)
         self._attempts = site.count(self.name, "attempts", 20, 1_000_000)
-
-    def _share(self, site: Site, name: str, default: float, most: float) -> float:
-        value = float(site.setting(self.name, name, default))
-        if not 0 < value <= most:
-            raise ValueError(f"{self.name}.{name} is {value}; it is above 0 and at most {most:g}")
-        return value
 
     def empty(self) -> Both:
         return Both(self._rows, self._site.hash_key)

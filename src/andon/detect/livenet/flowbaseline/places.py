@@ -11,12 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from andon.records.domains import NAME, kinds_of_hosts
+from andon.records.inside import PRIVATE
 from andon.sketch.texts import text_keys
 
-PRIVATE: Final = (
-    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10", "127.0.0.0/8",
-    "fc00::/7", "fe80::/10", "::1/128",
-)  # fmt: skip
 _DOTTED: Final = r"^\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}$"
 _OTHER: Final = 1 << 40  # peers that are no IPv4 network
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +24,7 @@ from andon.detect.livenet.flowbaseline.memory import METRICS
 from andon.detect.livenet.flowbaseline.places import peers_name
 from andon.detect.livenet.flowbaseline.summary import FlowDay
 from andon.records.contract import Context
-from andon.records.finding import Check, Entity, Evidence, Finding
+from andon.records.finding import Check, Entity, Evidence, Finding, address_type, sql_text
 from andon.records.neutral import neutral
 
 _TIME = pa.timestamp("ns", tz="UTC")
@@ -264,21 +263,21 @@ def _reason(summary: FlowDay, day: Day, judged: Judged, row: int, metric: int) -
 def _evidence(
     summary: FlowDay, day: Day, judged: Judged, row: int, metric: int, ctx: Context[Any]
 ) -> Evidence:
-    name = summary.names.of(day.terminal[row : row + 1])[0].replace("'", "''")
+    name = sql_text(summary.names.of(day.terminal[row : row + 1])[0])
     usual = float(judged.usual[row, metric])
     where = int(judged.where[row, metric])
     if metric in (SCAN, SENT) or where < 0:
         column = "probed" if metric == SCAN else "sent"
-        sql = f"SELECT CAST(sum({column}) AS BIGINT) FROM livenet_flowbaseline_terminals WHERE terminal = '{name}'"
+        sql = f"SELECT CAST(sum({column}) AS BIGINT) FROM livenet_flowbaseline_terminals WHERE terminal = {name}"
         return Evidence(
             _reason(summary, day, judged, row, metric), Check("", usual, tool="sql", expression=sql)
         )
-    service = summary.names.of(day.service[where : where + 1])[0].replace("'", "''")
+    service = sql_text(summary.names.of(day.service[where : where + 1])[0])
     column = {FLOWS: "flows", FAN: "others", VOLUME: "bytes_out", NEW: "flows"}[metric]
     direction = DIRECTIONS[int(day.direction[where])]
     sql = (
-        f"SELECT CAST(sum({column}) AS BIGINT) FROM livenet_flowbaseline_hours WHERE terminal = '{name}' AND service = "
-        f"'{service}' AND direction = '{direction}'"
+        f"SELECT CAST(sum({column}) AS BIGINT) FROM livenet_flowbaseline_hours WHERE terminal = {name} AND service = "
+        f"{service} AND direction = '{direction}'"
     )
     if metric != NEW:
         sql += f" AND epoch_ns(hour) = {ctx.start + int(judged.hour[row, metric]) * _HOUR}"
@@ -413,10 +412,7 @@ def _times(day: Day, row: int, start: int) -> tuple[int, int]:
 
 
 def _type(name: str) -> str:
-    try:
-        return f"ipv{ip_address(name).version}-addr"
-    except ValueError:
-        return "user-account"
+    return address_type(name, "user-account")
 
 
 def _bytes(number: float) -> str:

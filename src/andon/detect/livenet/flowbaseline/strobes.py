@@ -14,7 +14,6 @@ is not said: a server that is down, a changed address and a firewall do the same
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +22,7 @@ import pyarrow as pa
 from andon.detect.livenet.flowbaseline.summary import FlowDay
 from andon.detect.livenet.flowbaseline.tries import BIN, MOST, protocol_name
 from andon.records.contract import Context
-from andon.records.finding import Check, Entity, Evidence, Finding
+from andon.records.finding import Check, Entity, Evidence, Finding, address_type, sql_text
 from andon.records.neutral import neutral
 
 _TIME = pa.timestamp("ns", tz="UTC")
@@ -273,21 +272,16 @@ def _said(found: Strobes, row: int) -> str:
 
 
 def _evidence(found: Strobes, row: int, chance: float) -> Evidence:
-    terminal, destination = (
-        text.replace("'", "''") for text in (found.terminal[row], found.destination[row])
-    )
+    terminal, destination = sql_text(found.terminal[row]), sql_text(found.destination[row])
     sql = (
         "SELECT CAST(sum(attempts) AS BIGINT) FROM livenet_flowbaseline_unanswered WHERE protocol = "
-        f"'{protocol_name(int(found.protocol[row]))}' AND destination = '{destination}' AND terminal = '{terminal}'"
+        f"'{protocol_name(int(found.protocol[row]))}' AND destination = {destination} AND terminal = {terminal}"
     )
     return Evidence(_said(found, row), Check("", chance, tool="sql", expression=sql))
 
 
 def _type(name: str) -> str:
-    try:
-        return f"ipv{ip_address(name).version}-addr"
-    except ValueError:
-        return "user-account"
+    return address_type(name, "user-account")
 
 
 def _length(seconds: float) -> str:

@@ -78,10 +78,7 @@ class ProxyGraph(OnTables):
         self._proof = str(site.setting(self.name, "proof", DEFAULT))
         if self._proof not in (ANY, DEFAULT):
             raise ValueError(f'livenet.proxygraph.proof is {self._proof!r}; it is "{DEFAULT}" or "{ANY}"')
-        least = {name: float(site.setting(self.name, name, value)) for name, value in _LEAST.items()}
-        for name, value in least.items():
-            if not 0 < value <= 1:
-                raise ValueError(f"livenet.proxygraph.{name} is {value}; it is a probability, above 0")
+        least = {name: site.number(self.name, name, value, 1.0) for name, value in _LEAST.items()}
         self._telling = Telling(
             (self.name, self.version), self._proof, self._limit["findings"], self._limit["certain"], **least
         )

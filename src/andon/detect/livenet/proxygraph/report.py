@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, Final
 
 import numpy as np
 
+from andon.detect.livenet.proxygraph import words
 from andon.detect.livenet.proxygraph.black import CROWDED, families
 from andon.detect.livenet.proxygraph.columns import SEPARATOR
 from andon.detect.livenet.proxygraph.judge import Judged
 from andon.detect.livenet.proxygraph.tables import Ranked, touched
 from andon.records.contract import Context
-from andon.records.finding import Check, Entity, Evidence, Finding, timestamp
+from andon.records.finding import Check, Entity, Evidence, Finding, address_type, sql_text
 from andon.records.neutral import neutral
 
 _NANO: Final = 1_000_000_000
@@ -26,6 +26,12 @@ _CALIBRATION: Final = (
 )
 
 
+# Why a terminal is certain (``black.proof``), as the beginning of a sentence.
+_PROOF: Final = {
+    "a contact to black": "It was at a black destination",
+    "a contact by a fresh entry": "One of these entries is fresh",
+    "two independent contacts to black": "Two of these are independent of each other",
+}
 DOUBTFUL: Final = 0.5  # below it a terminal is more probably clean: told as something to look at
 
 
@@ -85,12 +91,9 @@ class _Report:
             d = int(held.destination[e])
             listed = places.texts["lists"][d].as_py().split(SEPARATOR)
             doubt = ", doubted" if d in black.doubted else ""
-            refused = f", {int(held['refused'][e]):,} refused" if held["refused"][e] else ""
-            said.append(
-                f"{neutral(self.destination(d), 'domain')} ({int(held['count'][e]):,} contacts{refused} from "
-                f"{_when(held['first'][e])} to {_when(held['last'][e])}; "
-                f"{neutral(', '.join(filter(None, listed[:2])), 'domain') or 'black'}{doubt})"
-            )
+            span = words.contacts(*(int(held[column][e]) for column in ("count", "first", "last", "refused")))
+            entry = neutral(words.entries(listed, self.destination(d)), "domain")
+            said.append(f"{neutral(self.destination(d), 'domain')} ({span}; {entry or 'black'}{doubt})")
         fresh = places["fresh"][held.destination[mine]] & ~np.isin(
             held.destination[mine], list(black.doubted)
         )
@@ -100,8 +103,10 @@ class _Report:
             else ""
         )
         rule = (
-            f"By the rule this proves infection: {black.proof[u]} (livenet.proxygraph.proof = {self.how.proof}: "
-            f"{int(self.certain.sum()):,} terminals; by the plain rule, any contact, {plain:,}).{doubtful}"
+            f"{_PROOF.get(black.proof[u], black.proof[u])}, which proves infection by the rule in force "
+            f"(livenet.proxygraph.proof = {self.how.proof}; it holds for "
+            f"{words.counted(int(self.certain.sum()), 'terminal')}, the plain rule, any contact with black, for "
+            f"{plain:,}).{doubtful}"
         )
         kinds = sorted(
             set().union(*(families(places.texts["lists"][int(d)].as_py()) for d in held.destination[mine]))
@@ -109,7 +114,8 @@ class _Report:
         contacts = int(held["count"][mine].sum())
         return self._finding(
             "infected-terminal",
-            f"{neutral(name)} is infected: {contacts:,} contacts to {len(mine):,} black destination{_s(mine)}",
+            f"{neutral(name)} {'is' if self.judged.infected[u] >= DOUBTFUL else 'may be'} infected: "
+            f"{words.counted(contacts, 'contact')} with {words.counted(len(mine), 'black destination')}",
             f"{neutral(name)} asked for {_list(said, len(mine))}. {rule} {more}",
             float(self.judged.infected[u]),
             (_who(name), name),
@@ -164,32 +170,28 @@ class _Report:
         said = []
         for e, add in zip(edges[:_NAMED].tolist(), added, strict=False):
             d = int(graph.destination[e])
+            listed = self.memory.destinations.texts["lists"][d].as_py().split(SEPARATOR)
             what = (
-                f"gray, {judged.probability[d]:.0%} bad"
+                f"on no list, {words.percent(judged.probability[d])} malicious"
                 if judged.ledger.evidence.gray[d]
-                else "black: "
-                + neutral(
-                    ", ".join(self.memory.destinations.texts["lists"][d].as_py().split(SEPARATOR)[:2]),
-                    "domain",
-                )
+                else f"black: {neutral(words.entries(listed, self.destination(d)), 'domain')}"
             )
+            span = words.contacts(*(int(judged.edges[column][e]) for column in ("count", "first", "last")))
             said.append(
-                f"{neutral(self.destination(d), 'domain')} ({what}; {int(judged.edges['count'][e]):,} contacts from "
-                f"{_when(judged.edges['first'][e])}; adds {add:.2f})"
+                f"{neutral(self.destination(d), 'domain')} ({what}; {span}; {add / added.sum():.0%} of the suspicion)"
             )
         once = ""
         if self.touched[u]:
             once = (
-                "It touched black, which the plain rule (livenet.proxygraph.proof = any) would call proof; the default "
-                "asks for a second, independent contact or a fresh entry. "
+                "That it was at a black destination is proof by the plain rule only (livenet.proxygraph.proof = any); "
+                "the rule in force asks for a second, independent one or a fresh entry. "
             )
         p = float(judged.infected[u])
         return self._finding(
             "suspected-terminal",
-            f"{neutral(name)} {'is suspected to be' if p >= DOUBTFUL else 'may be'} infected ({p:.0%})",
-            f"{neutral(name)} {'' if self.touched[u] else 'never touched a black destination, but '}shares "
-            f"destinations with infected terminals or polls suspicious ones: {_list(said, len(edges))}. "
-            f"{once}{more}",
+            f"{neutral(name)} {'is suspected to be' if p >= DOUBTFUL else 'may be'} infected ({words.percent(p)})",
+            f"{neutral(name)} {'asked for' if self.touched[u] else 'never touched a black destination, but asked for'} "
+            f"what infected terminals share or what is suspicious itself: {_list(said, len(edges))}. {once}{more}",
             p,
             (_who(name), name),
             judged.edges["first"][edges],
@@ -244,23 +246,29 @@ class _Report:
         for_it = int((said > 0).sum())
         p = float(judged.probability[d])
         landing = bool(judged.landing[d])
-        visits = "; ".join(
-            f"{neutral(person)} {value:+.1f}{' (infected)' if sure else ''}"
+        visits = ", ".join(
+            f"{neutral(person)}{' (infected)' * bool(sure)} {value:+.1f}"
             for person, value, sure in zip(people, said, certain, strict=False)
         )
-        held = ", ".join(f"{part} {value:+.1f}" for part, value in parts.items())
-        against = (
-            f", the other {len(said) - _NAMED:,} {said[_NAMED:].sum():+.1f}" if len(said) > _NAMED else ""
-        )
+        if len(said) > _NAMED:
+            visits += f", {len(said) - _NAMED:,} more {said[_NAMED:].sum():+.1f}"
+        against, innocent = words.parts(parts)
         kind = (
-            "It reads as a landing page: infected terminals were there shortly before their first contact with malware."
+            "It looks like a landing page: infected terminals were there shortly before they first met malware."
             if landing
-            else "It reads as malicious itself."
+            else "It looks malicious itself, not like a page on the way."
+        )
+        sums = (
+            f"Visitors: {visits}. "
+            + (f"Against it besides: {against}. " if against else "")
+            + (f"For it: {innocent}. " if innocent else "")
+            + f"Begun at {parts.get('base', 0.0):+.1f}, as any destination on no list, that makes "
+            f"{judged.log_odds[d]:+.1f} in log-odds; scaled, {words.percent(p)}."
         )
         return self._finding(
             "suspected-destination",
-            f"{shown} is suspected ({p:.0%}): {for_it:,} of its {len(edges):,} visitor{_s(edges)} speak against it",
-            f"{kind} Log-odds {judged.log_odds[d]:+.1f} = before any visit {held}; visits {visits}{against}. {more}",
+            f"{shown} is suspected ({words.percent(p)}): {words.visitors(for_it, len(edges))}",
+            f"{kind} {sums} {more}",
             p,
             (_type(name), name),
             judged.edges["first"][edges],
@@ -367,9 +375,7 @@ class _Report:
         return []
 
     def _check(self, statement: str, table: str, **equal: str) -> Evidence:
-        where = " AND ".join(
-            "{} = '{}'".format(column, text.replace("'", "''")) for column, text in equal.items()
-        )
+        where = " AND ".join(f"{column} = {sql_text(text)}" for column, text in equal.items())
         return Evidence(
             f"{statement}: rows of {table}",
             Check("", 0.0, tool="sql", expression=f"SELECT count(*) FROM {table} WHERE {where}"),
@@ -414,13 +420,8 @@ class _Report:
             last_seen=int(last.max(initial=0)) * _NANO if len(last) else self.ctx.end - 1,
             count=count,
             entities=tuple(
-                Entity(
-                    _who(name)
-                    if place == 0 and subject[0] == "user-account"
-                    else _type_or_user(name, subject),
-                    name,
-                    n,
-                )
+                # A terminal's finding has it first, then addresses and destinations; a destination's the other way.
+                Entity(_who(name) if (place == 0) == kind.endswith("terminal") else _type(name), name, n)
                 for place, (name, n) in enumerate(entities)
             ),
             evidence=tuple(evidence),
@@ -432,28 +433,11 @@ class _Report:
 
 
 def _type(name: str) -> str:
-    try:
-        return f"ipv{ip_address(name).version}-addr"
-    except ValueError:
-        return "domain-name"
+    return address_type(name, "domain-name")
 
 
 def _who(name: str) -> str:
-    kind = _type(name)
-    return kind if kind != "domain-name" else "user-account"
-
-
-def _type_or_user(name: str, subject: tuple[str, str]) -> str:
-    """Of the entities beside a destination all are terminals, beside a terminal all are destinations or addresses."""
-    return _type(name) if subject[0] == "user-account" or name == subject[1] else _who(name)
-
-
-def _when(seconds: Any) -> str:
-    return timestamp(int(seconds) * _NANO)[:16].replace("T", " ")
-
-
-def _s(things: Any) -> str:
-    return "" if len(things) == 1 else "s"
+    return address_type(name, "user-account")
 
 
 def _list(said: list[str], number: int) -> str:

@@ -59,9 +59,7 @@ class RedirectEngine:
         self._findings = site.count(self.name, "findings", 20, 1_000)
         self._remembered = site.count(self.name, "remembered", 200_000, 5_000_000)
         self._days = site.count(self.name, "remembered_days", 30, 3_650)
-        self._probability = float(site.setting(self.name, "probability", 0.5))
-        if not 0 < self._probability <= 1:
-            raise ValueError(f"{self.name}.probability is {self._probability}; it is above 0 and at most 1")
+        self._probability = site.number(self.name, "probability", 0.5, 1.0)
 
     @cached_property
     def _scorer(self) -> UrlScorer | None:

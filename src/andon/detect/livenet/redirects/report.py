@@ -13,8 +13,7 @@ from andon.detect.livenet.redirects.ends import PRIOR, WEIGHTS
 from andon.detect.livenet.redirects.memory import Memory
 from andon.detect.livenet.redirects.rebuild import Told
 from andon.records.contract import Context
-from andon.records.domains import ADDRESS_4, ADDRESS_6, kinds_of_hosts
-from andon.records.finding import Check, Entity, Evidence, Finding
+from andon.records.finding import Check, Entity, Evidence, Finding, address_type, sql_text
 from andon.records.neutral import neutral
 
 _TIME: Final = pa.timestamp("ns", tz="UTC")
@@ -128,7 +127,7 @@ def _finding(
         f"{len(users)} terminal{'s' * (len(users) != 1)}{others} came to {shown} over other sites"
         + (f"; {_list(best.black)} names it" if best.black else ", which no list names")
         + f". The clearest way: {_path(best)}; {hops} hop{'s' * (hops != 1)} in {max(last / 1e9, 0):.0f} s"
-        + (f", {_of(unsure, hops)} joined by time alone, since the log gives no referer" if unsure else "")
+        + (f", {_of(unsure, hops)}joined by time alone, since the log gives no referer" if unsure else "")
         + (
             f"; the entry came from {neutral(best.outside, 'url')}, which the log does not show"
             if best.outside
@@ -136,7 +135,7 @@ def _finding(
         )
         + f". {_class(name, sure)} {_malice(best.reasons, probability)}{more}"
     )
-    quoted = host.replace("'", "''")
+    quoted = sql_text(host)
     entries = sorted({one.entry for one in group})
     evidence = [
         Evidence(
@@ -145,7 +144,7 @@ def _finding(
                 "",
                 0.0,
                 tool="sql",
-                expression=f"SELECT count(*) FROM livenet_redirects_chains WHERE host = '{quoted}'",
+                expression=f"SELECT count(*) FROM livenet_redirects_chains WHERE host = {quoted}",
             ),
         ),
         Evidence(
@@ -154,7 +153,7 @@ def _finding(
                 "",
                 0.0,
                 tool="sql",
-                expression=f"SELECT count(DISTINCT terminal) FROM livenet_redirects_chains WHERE host = '{quoted}'",
+                expression=f"SELECT count(DISTINCT terminal) FROM livenet_redirects_chains WHERE host = {quoted}",
             ),
         ),
         Evidence(_awk(best)),
@@ -170,15 +169,15 @@ def _finding(
         confidence=min(probability, 0.99),
         calibration="weights of judgement for malice; class by a logistic model on planted chains (docs/redirects.md)",
         window=(ctx.start, ctx.end),
-        subject=(_type(host, "domain-name"), host),
+        subject=(address_type(host, "domain-name"), host),
         first_seen=min(one.times[0] for one in group),
         last_seen=max(one.times[-1] for one in group),
         count=len(group),
         entities=(
             Entity("url", best.final),
-            Entity(_type(host, "domain-name"), host, len(group)),
+            Entity(address_type(host, "domain-name"), host, len(group)),
             *(Entity("url", entry) for entry in entries[:20]),
-            *(Entity(_type(user, "user-account"), user) for user in users[:50]),
+            *(Entity(address_type(user, "user-account"), user) for user in users[:50]),
         ),
         evidence=tuple(evidence),
         attack=("T1189",) if name == DRIVE_BY else ("T1204.001", "T1566.002"),
@@ -206,25 +205,25 @@ def _finding(
 def _class(name: str, sure: float) -> str:
     """
     >>> _class("drive-by", 0.876)
-    'The way looks like a drive-by, pages that led on without a click (88 %), rather than like social engineering.'
+    'The way looks like a drive-by, pages that led on without a click (88%), rather than like social engineering.'
     """
     looks = {
         DRIVE_BY: ("a drive-by, pages that led on without a click", SOCIAL),
         SOCIAL: ("social engineering, a user who was lured and clicked", f"a {DRIVE_BY}"),
     }
     like, other = looks[name]
-    return f"The way looks like {like} ({sure:.0%}), rather than like {other}.".replace("%", " %")
+    return f"The way looks like {like} ({sure:.0%}), rather than like {other}."
 
 
 def _malice(reasons: Sequence[tuple[str, float]], probability: float) -> str:
     """
     >>> _malice([("program", 2.5), ("three domains", 1.0)], 0.5)
-    'That its end is malicious: 50 %; for it: a program was fetched, the way goes over three domains.'
+    'That its end is malicious: 50%; for it: a program was fetched, the way goes over three domains.'
     """
     texts = [(_WHY.get(text, text), weight) for text, weight in reasons]
     for_it = ", ".join(text for text, weight in texts if weight > 0)
     against = ", ".join(text for text, weight in texts if weight <= 0)
-    sure = "over 99 %" if probability > 0.99 else f"{100 * probability:.0f} %"
+    sure = "over 99%" if probability > 0.99 else f"{probability:.0%}"
     return (
         f"That its end is malicious: {sure}"
         + (f"; for it: {for_it}" if for_it else "")
@@ -242,7 +241,7 @@ def _list(name: str) -> str:
 
 
 def _of(some: int, hops: int) -> str:
-    return "" if hops == 1 else "all of them" if some == hops else f"{some} of them"
+    return "" if hops == 1 else "all of them " if some == hops else f"{some} of them "
 
 
 def _path(one: Told) -> str:
@@ -260,9 +259,3 @@ def _awk(one: Told) -> str:
         "the rows in a Squid log (user in field 8, address in field 3; times there are ends): "
         f'awk \'$1 >= {first} && $1 <= {last} && ($8 == "{neutral(who)}" || $3 == "{neutral(who)}")\' access.log'
     )
-
-
-def _type(name: str, else_: str) -> str:
-    """STIX name of an entity that may be an address."""
-    kind = int(kinds_of_hosts(pa.array([name]))[0])
-    return {ADDRESS_4: "ipv4-addr", ADDRESS_6: "ipv6-addr"}.get(kind, else_)

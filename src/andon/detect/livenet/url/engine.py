@@ -60,11 +60,7 @@ class UrlEngine:
         self._findings = site.count(self.name, "findings", 20, 1_000)
         self._remembered = site.count(self.name, "remembered", 50_000, 1_000_000)
         self._days = site.count(self.name, "remembered_days", 30, 3_650)
-        self._alarms = float(site.setting(self.name, "false_alarms", 1.0))
-        if not 0 < self._alarms <= 1000:
-            raise ValueError(
-                f"{self.name}.false_alarms is {self._alarms}; it is above 0 and at most 1000 a day"
-            )
+        self._alarms = site.number(self.name, "false_alarms", 1.0, 1000.0)
 
     @cached_property
     def _scorer(self) -> UrlScorer | None:

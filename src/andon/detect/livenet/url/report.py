@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from andon.records.contract import Context, Locator
-from andon.records.domains import ADDRESS_4, ADDRESS_6, kinds_of_hosts
-from andon.records.finding import Check, Entity, Evidence, Finding, timestamp
+from andon.records.finding import Check, Entity, Evidence, Finding, address_type, sql_text, timestamp
 from andon.records.neutral import neutral
 from andon.sketch.urlscore import Reason
 
@@ -69,7 +68,7 @@ def finding(
         + f". What in it weighs most: {words}. The form of a URL is a hint, no proof: look at the page from a safe "
         f"place, or at what the terminal{'s' * (one.visitors != 1)} did next.{more}"
     )
-    url, name = one.url.replace("'", "''"), one.host.replace("'", "''")
+    url, name = sql_text(one.url), sql_text(one.host)
     return Finding(
         engine=engine[0],
         engine_version=engine[1],
@@ -85,8 +84,8 @@ def finding(
         count=one.contacts,
         entities=(
             Entity("url", one.url, one.contacts),
-            Entity(_type(one.host, "domain-name"), one.host, one.contacts),
-            *(Entity(_type(who, "user-account"), who) for who in one.terminals),
+            Entity(address_type(one.host, "domain-name"), one.host, one.contacts),
+            *(Entity(address_type(who, "user-account"), who) for who in one.terminals),
         ),
         evidence=(
             Evidence(
@@ -95,7 +94,7 @@ def finding(
                     "",
                     0.0,
                     tool="sql",
-                    expression=f"SELECT sum(contacts) FROM livenet_url_urls WHERE url = '{url}'",
+                    expression=f"SELECT sum(contacts) FROM livenet_url_urls WHERE url = {url}",
                 ),
             ),
             Evidence(
@@ -104,7 +103,7 @@ def finding(
                     "",
                     0.0,
                     tool="sql",
-                    expression=f"SELECT count(*) FROM livenet_edges_edges WHERE destination = '{name}'",
+                    expression=f"SELECT count(*) FROM livenet_edges_edges WHERE destination = {name}",
                 ),
             ),
         ),
@@ -189,9 +188,3 @@ def known(destinations: pa.Table | None) -> dict[str, dict[str, Any]]:
         }
         for name, colour, servers, seen, aged, visitors in columns
     }
-
-
-def _type(name: str, else_: str) -> str:
-    """STIX name of an entity that may be an address."""
-    kind = int(kinds_of_hosts(pa.array([name]))[0])
-    return {ADDRESS_4: "ipv4-addr", ADDRESS_6: "ipv6-addr"}.get(kind, else_)

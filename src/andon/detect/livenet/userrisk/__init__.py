@@ -56,22 +56,16 @@ class UserRiskEngine(OnTables):
     def __init__(self, site: Site) -> None:
         self._limits = report.Limits(
             site.count(self.name, "findings", 20, 1000),
-            self._share(site, "lift", 4.0, 1.0, 1000.0),
-            self._share(site, "least", 0.05, 0.0, 1.0),
+            site.number(self.name, "lift", 4.0, 1000.0, least=1.0),
+            site.number(self.name, "least", 0.05, 1.0, least=0.0),
         )
-        self._certain = self._share(site, "certain", 0.95, 0.5, 1.0)
+        self._certain = site.number(self.name, "certain", 0.95, 1.0, least=0.5)
         self._weeks = max(site.count(self.name, "weeks", 4, 52), 2)
         self._kept = max(site.count(self.name, "kept", 16, 104), self._weeks)
         self._rows = site.count(self.name, "rows", 100_000, 5_000_000)
         self._most = site.count(self.name, "terminals", 100_000, 5_000_000)
         self._forget = max(site.count(self.name, "days", 45, 365), 14)
         self._key = site.hash_key
-
-    def _share(self, site: Site, name: str, default: float, low: float, high: float) -> float:
-        value = float(site.setting(self.name, name, default))
-        if not low <= value <= high:
-            raise ValueError(f"{self.name}.{name} is {value}; it is between {low:g} and {high:g}")
-        return value
 
     def conclude(self, summary: Nothing, carry: Memory | None, ctx: Context[Memory]) -> Outcome[Memory]:
         memory = carry or Memory()

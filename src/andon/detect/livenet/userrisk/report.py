@@ -3,7 +3,6 @@ held."""
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ from andon.detect.livenet.userrisk.counters import COLUMN, COUNTERS, Day
 from andon.detect.livenet.userrisk.memory import BOOST, FEATURES, HALF_LIVES, RATE, C, Memory
 from andon.detect.livenet.userrisk.weekly import WEEK, Forecast
 from andon.records.contract import Context
-from andon.records.finding import Check, Entity, Evidence, Finding, timestamp
+from andon.records.finding import Check, Entity, Evidence, Finding, address_type, sql_text, timestamp
 from andon.records.neutral import neutral
 
 _DAY: Final = 86_400_000_000_000
@@ -188,10 +187,11 @@ def findings(
                 f"{aside}"
             ),
             confidence=min(max(chance, 0.0), 1.0), calibration=held, window=(ctx.start, ctx.end),
-            subject=(_kind(name), name), first_seen=int(memory.first[row]) * _DAY,
+            subject=(address_type(name, "user-account"), name), first_seen=int(memory.first[row]) * _DAY,
             last_seen=min((int(memory.last[row]) + 1) * _DAY, ctx.end),
             count=int(day.values[today[name], COLUMN["requests"]]) if name in today else 0,
-            entities=(Entity(_kind(name), name),), evidence=_evidence(name, who.reasons[place], day, today),
+            entities=(Entity(address_type(name, "user-account"), name),),
+            evidence=_evidence(name, who.reasons[place], day, today),
             attributes={
                 "rank": place + 1, "probability": round(chance, 6), "mean": round(mean, 6), "model": MODELS[of.used],
                 "rate": round(float(rate.rate[row]), 6), "low": round(float(rate.low[row]), 6),
@@ -205,28 +205,21 @@ def _days(number: float) -> str:
     return f"{number:g} day{'s' * (number != 1)}"
 
 
-def _kind(name: str) -> str:
-    try:
-        return "ipv4-addr" if ipaddress.ip_address(name).version == 4 else "ipv6-addr"
-    except ValueError:
-        return "user-account"
-
-
 def _evidence(name: str, reasons: list[str], day: Day, today: dict[str, int]) -> tuple[Evidence, ...]:
     """The reasons, and of the last day what can be counted."""
     made = [Evidence(reason) for reason in reasons]
     if name in today:
-        quoted = name.replace("'", "''")
+        quoted = sql_text(name)
         made.append(Evidence(
             "On the last day it visited so many destinations (by chance: the mean of all terminals).",
             Check(relation="", by_chance=round(float(day.values[:, COLUMN["destinations"]].mean()), 3), tool="sql",
-                  expression=f"SELECT count(*) FROM livenet_edges_edges WHERE terminal = '{quoted}'"),
+                  expression=f"SELECT count(*) FROM livenet_edges_edges WHERE terminal = {quoted}"),
         ))  # fmt: skip
         made.append(Evidence(
             "So many of them stand on no list.",
             Check(relation="", by_chance=round(float(day.values[:, COLUMN["gray"]].mean()), 3), tool="sql",
                   expression="SELECT count(*) FROM livenet_edges_edges e JOIN livenet_edges_destinations d ON "
-                  f"e.destination = d.destination WHERE d.colour = 'gray' AND e.terminal = '{quoted}'"),
+                  f"e.destination = d.destination WHERE d.colour = 'gray' AND e.terminal = {quoted}"),
         ))  # fmt: skip
     return tuple(made)
 
