@@ -66,6 +66,10 @@ def test_a_log_and_lists_become_tables_with_colours(tmp_path: Path) -> None:
 
 def test_under_a_key_no_file_of_the_results_names_anybody(tmp_path: Path) -> None:
     log, key, out = _log(tmp_path), tmp_path / "k", tmp_path / "out"
+    with log.open("a") as more:
+        more.write(
+            f"{SECONDS} broken 10.0.0.9 alice bob\n"
+        )  # nor does what is said of a line that was not read
     make_key(key)
     arguments = [
         "analyze",
@@ -86,6 +90,8 @@ def test_under_a_key_no_file_of_the_results_names_anybody(tmp_path: Path) -> Non
             [c.name for c in _table(out, name).schema if pa.types.is_timestamp(c.type)]
         )
         assert not any(word in str(said.to_pylist()) for word in ("alice", "bob", "10.0.0."))
+    told = (out / "findings.ndjson").read_text() + done.stdout + done.stderr
+    assert "input-damage" in told and not any(word in told for word in ("alice", "bob", "10.0.0."))
 
 
 def test_the_configuration_names_lists_relative_to_itself(tmp_path: Path) -> None:

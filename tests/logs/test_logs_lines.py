@@ -167,11 +167,12 @@ def test_a_line_without_end_is_one_line(tmp_path: Path) -> None:
     assert LONGEST == 1 << 20
 
 
-def test_values_with_nul_bytes_stay_apart() -> None:
-    data = NATIVE.replace(b"/x?y", b"/x\0y").replace(b"b.test", b"b\0.test", 1)
+def test_nul_bytes_are_escaped() -> None:
+    """What stands for NUL begins with a backslash, which ends a host as a slash does."""
+    data = NATIVE.replace(b"/x?y", b"/x\0y").replace(b"b.test", b"b.test\0.evil", 1)
     rows, skipped, _ = rows_of(Formatted("squid"), data)
-    assert len(rows) == 1 and skipped.reasons == {"not a host name": 1}
-    assert rows_of(Formatted("squid"), NATIVE.replace(b"/x?y", b"/x\0y"))[0][1]["path"] == "/x\0y"
+    assert not skipped.reasons and [row["host"] for row in rows] == ["app.a.co.example", "b.test"]
+    assert rows[1]["path"] == "\\x00.evil/x\\x00y"
 
 
 def test_a_log_of_nothing_is_no_log(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -31,11 +31,13 @@ class Stream(Protocol):
 @dataclass
 class Skipped:
     """Lines that were not read, by reason, with a few examples: (line number from 1, reason). ``passed``: lines that
-    were read and hold nothing of use here, by what they are; that is no damage."""
+    were read and hold nothing of use here, by what they are; that is no damage. ``private``: nothing of a line's text
+    goes into an example, since names of people stand in it."""
 
     reasons: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[int, str]] = field(default_factory=list)
     passed: Counter[str] = field(default_factory=Counter)
+    private: bool = False
 
     @property
     def lines(self) -> int:
@@ -45,6 +47,11 @@ class Skipped:
         self.reasons[reason] += count
         if len(self.examples) < _EXAMPLES:
             self.examples.append((line, reason))
+
+    def show(self, line: int, reason: str, text: bytes, shown: Callable[[str, bytes], str]) -> None:
+        """An example with the line's own text, as ``shown`` puts it; without it where that is ``private``."""
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append((line, reason if self.private else shown(reason, text)))
 
     def leave(self, what: str, count: int = 1) -> None:
         """Lines that are good, and not of use here."""

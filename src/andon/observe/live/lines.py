@@ -192,7 +192,7 @@ class LineSource:
         from andon.observe.jsonlines import Skipped
 
         assert self._who is not None
-        skipped = Skipped()
+        skipped = Skipped(private=self.options.key is not None)
         batches = []
         for kind, batch in reader.read(data, skipped):
             batch = marked(self._who.apply(kind, batch), kind)

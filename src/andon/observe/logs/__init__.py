@@ -65,6 +65,7 @@ def records(path: str | Path, options: Options, skipped: Skipped) -> Iterator[tu
     from andon.observe.logs.files import blocks
     from andon.observe.logs.identity import Identity
 
+    skipped.private = skipped.private or options.key is not None
     who, reader = Identity(options), None
     for data in blocks(path):
         if reader is None:

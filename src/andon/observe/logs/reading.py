@@ -146,12 +146,11 @@ class TextLines:
             if len(skipped.examples) >= _EXAMPLES:
                 break
             text = data[lines[row] : min(stops[row], lines[row] + _SHOWN)]
-            skipped.examples.append((first + row, _example(_WHY[int(states[row])], text)))
+            skipped.show(first + row, _WHY[int(states[row])], text, _example)
 
     def _skip(self, skipped: Skipped, line: int, reason: str, text: bytes) -> None:
         skipped.reasons[reason] += 1
-        if len(skipped.examples) < _EXAMPLES:
-            skipped.examples.append((line, _example(reason, text)))
+        skipped.show(line, reason, text, _example)
 
     # A format's own part
 
