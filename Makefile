@@ -7,13 +7,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help demo test lint types contracts check bench lock clean clean-cache nightly-tools nightly-fingerprint nightly-purpose nightly-scale nightly-kills nightly-live-day nightly-live-week nightly-coordination nightly-properties nightly-joint
+.PHONY: help demo test lint types contracts check bench lock clean clean-cache nightly-tools nightly-fingerprint nightly-purpose nightly-scale nightly-kills nightly-live-day nightly-live-week nightly-coordination nightly-properties nightly-joint nightly-organisation
 help:
 	@echo "make demo       environment, then an hour on a simulated telescope, analysed"
 	@echo "make test       environment with test extras, then all tests"
 	@echo "make check      test, lint, types, import contracts (what CI runs)"
 	@echo "make bench      the figures of docs/benchmarks.md that take minutes"
-	@echo "make nightly-*  the long ones: tools, fingerprint, purpose, scale, kills, live-day, live-week, coordination, properties, joint"
+	@echo "make nightly-*  the long ones: tools, fingerprint, purpose, scale, kills, live-day, live-week, coordination, properties, joint, organisation"
 	@echo "make lock       renew requirements/*.txt (needs uv)"
 
 $(BIN)/python:
@@ -108,3 +108,6 @@ nightly-properties: $(VENV)/.stamp-test $(VENV)/.stamp-kernels
 # Scenarios whose links are known, null runs among them; it goes on where it was. Give --label when engines change.
 nightly-joint: $(VENV)/.stamp-test $(VENV)/.stamp-kernels
 	$(BIN)/python benchmarks/joint/run.py --slice-minutes 50
+
+nightly-organisation: $(VENV)/.stamp-test $(VENV)/.stamp-kernels
+	$(BIN)/python benchmarks/livenet/organisation.py --slice-minutes 50
