@@ -50,10 +50,6 @@ def suffix_rules() -> tuple[np.ndarray, str]:
     return rule_hashes(text.splitlines()), version("publicsuffixlist")
 
 
-def bag_of(urls: Urls, rules: np.ndarray) -> Bags:
-    return bags(urls.host, urls.path, rules)
-
-
 @dataclass(frozen=True)
 class Lesson:
     """What is learnt from: features, labels, weights."""

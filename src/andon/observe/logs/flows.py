@@ -28,7 +28,6 @@ SLOTS: Final = (
 (_TIME, _TIME2, _ELAPSED, _SRC, _DST, _SRC_PORT, _DST_PORT, _PROTOCOL, _SERVICE, _STATE, _OUT, _IN, _SENT, _GOT) = (
     range(len(SLOTS))
 )  # fmt: skip
-_NUMBERED: Final = (_SRC_PORT, _DST_PORT, _OUT, _IN, _SENT, _GOT)
 _PROTOCOLS: Final = {"1": "icmp", "6": "tcp", "17": "udp", "58": "ipv6-icmp", "icmp6": "ipv6-icmp"}
 
 

@@ -125,8 +125,6 @@ _PAGE0, _PAGES = paths.PAGE
 _RES0, _RESOURCES = paths.RESOURCE
 _ODD0, _ODDS = paths.ODD
 _FARMS = where.FARMS
-_CONNECT = where.CONNECT
-_OPENED = where.OPENED
 
 
 @njit(cache=True, nogil=True)

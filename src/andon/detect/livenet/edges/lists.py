@@ -43,7 +43,6 @@ _OFFSET: Final = np.uint64(0xCBF29CE484222325)
 _PRIME: Final = np.uint64(0x100000001B3)
 _DOT: Final = ord(".")
 _ENTRIES: Final = 16  # of one value that are looked at, black ones first
-_MATCHES: Final = 64  # of one destination
 _NO_PORTS: Final = (np.empty(0, np.int64), np.empty(0, np.int64))
 
 

@@ -28,7 +28,6 @@ from andon.sketch.hashing import mix64_array
 BLACK, WHITE = 1, 2  # `flags` of a host
 ADDRESS_OF, USER_OF, SERVER_OF, PORT_OF = 0, 1, 2, 3
 FACETS: Final = 8  # of each kind that are kept
-MOST_NAMES: Final = 1 << 24
 _TERMINALS_FROM: Final = 9
 _SAMPLE: Final = np.uint64(0x5851F42D4C957F2D)
 
