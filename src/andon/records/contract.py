@@ -105,6 +105,7 @@ class Site:
     locator: Locator | None = None
     assets: pa.Table | None = None  # records.asset.ASSET: which system has which address, and when
     reputation: pa.Table | None = None  # records.reputation.REPUTATION: black and white lists
+    vulnerabilities: pa.Table | None = None  # records.vulnerability.VULNERABILITY: CVEs that matter here
     models: Mapping[str, Model] = field(default_factory=lambda: MappingProxyType({}))  # by Model.kind
     inside: tuple[
         str, ...

@@ -52,6 +52,9 @@ KINDS: Mapping[str, str] = {
     "redirect-chain": "medium",
     "user-at-risk": "low",
     "flow-anomaly": "low",
+    "alert-episode": "medium",
+    "scanned-vulnerability": "medium",
+    "volume-forecast": "informational",
 }
 
 
@@ -135,6 +138,21 @@ def timestamp(ns: int) -> str:
     seconds, fraction = divmod(ns, 1_000_000_000)
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return text + (f".{fraction:09d}".rstrip("0") if fraction else "") + "Z"
+
+
+def nanoseconds(text: str) -> int:
+    """ns since 1970 of RFC 3339 text; without an offset it is UTC. Raises ValueError.
+
+    >>> nanoseconds("1970-01-01T00:00:01.000000005Z")
+    1000000005
+    """
+    head, dot, rest = text.strip().partition(".")
+    digits = rest[: len(rest) - len(rest.lstrip("0123456789"))] if dot else ""
+    zone = rest[len(digits) :] if dot else ""
+    moment = datetime.fromisoformat((head + zone).replace("Z", "+00:00").replace("z", "+00:00"))
+    if moment.tzinfo is None:
+        moment = datetime.fromisoformat(moment.isoformat() + "+00:00")
+    return int(moment.timestamp()) * 1_000_000_000 + int((digits[:9] or "0").ljust(9, "0"))
 
 
 def _digest(*parts: object) -> str:

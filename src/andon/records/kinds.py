@@ -14,7 +14,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from andon.records import contact, flow, honeypot, packet, report, sighting
+from andon.records import alert, contact, flow, honeypot, packet, report, sighting
 
 PACKET: Final = "packet"
 HONEYPOT_SESSION: Final = "honeypot-session"
@@ -22,6 +22,7 @@ DARKNET_SOURCE: Final = "darknet-source"
 REPORT: Final = "report"
 CONTACT: Final = "contact"
 FLOW: Final = "flow"
+ALERT: Final = "alert"
 _MARK: Final = b"andon.kind"
 
 
@@ -44,6 +45,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             Kind(REPORT, report.REPORT, "published"),
             Kind(CONTACT, contact.CONTACT, "ts"),
             Kind(FLOW, flow.FLOW, "ts"),
+            Kind(ALERT, alert.ALERT, "ts"),
         )
     }
 )

@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from andon.sketch.hashing import mix64, mix64_array
+from andon.sketch.places import places_of
 from andon.sketch.state import StateError, pack, unpack
 
 _ROW = 8  # cells of a row in one line of 64 bytes
@@ -75,7 +76,7 @@ class CountMin:
 
     def to_bytes(self) -> bytes:
         flat = self.cells.reshape(-1)
-        places = np.flatnonzero(flat).astype("<u4")
+        places = places_of(flat).astype("<u4", copy=False)
         scalars = {"width": self.row.size, "salt": int(self.salt)}
         return pack("countmin", 1, {"places": places, "counts": flat[places]}, scalars)
 

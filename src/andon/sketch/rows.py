@@ -175,9 +175,38 @@ class KeyedRows:
         self._allocate(capacity)
 
     def _allocate(self, capacity: int) -> None:
-        self.keys = np.full(capacity, EMPTY, np.uint64)
-        self.columns = {name: column.fresh(capacity) for name, column in self.spec.items()}
+        self._packed: _Packed | None = None
+        self._keys = np.full(capacity, EMPTY, np.uint64)
+        self._columns = {name: column.fresh(capacity) for name, column in self.spec.items()}
         self.room = min(capacity * 5 // 8, self.limit)
+
+    @property
+    def keys(self) -> np.ndarray:
+        self._unpack()
+        return self._keys
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        self._unpack()
+        return self._columns
+
+    def _unpack(self) -> None:
+        """A table that came from bytes is made when it is first looked at; most are merged into others and are not."""
+        if self._packed is None:
+            return
+        keys, arrays = self._packed
+        self._allocate(_capacity(keys.shape[0]))
+        target = np.empty(keys.shape[0], np.int64)
+        self.used = int(_place(keys, self.salt, self._keys, target))
+        for name, array in self._columns.items():
+            array[target] = arrays[name]
+
+    def _held(self) -> _Packed:
+        """Keys and columns of all rows without gaps, not to be changed: in ascending order, or in that of the slots."""
+        if self._packed is not None:
+            return self._packed
+        slots = np.flatnonzero(self._keys != EMPTY)
+        return self._keys[slots], {name: array[slots] for name, array in self._columns.items()}
 
     @property
     def nbytes(self) -> int:
@@ -202,8 +231,8 @@ class KeyedRows:
         old_keys, old = self.keys, self.columns
         self._allocate(capacity)
         target = np.empty(slots.shape[0], np.int64)
-        self.used = int(_place(old_keys[slots], self.salt, self.keys, target))
-        for name, array in self.columns.items():
+        self.used = int(_place(old_keys[slots], self.salt, self._keys, target))
+        for name, array in self._columns.items():
             array[target] = old[name][slots]
 
     def add(self, batch: np.ndarray) -> None:
@@ -260,26 +289,31 @@ class KeyedRows:
         if shape != others:
             raise ValueError("only tables of the same shape, limit and hash key can be merged")
         self.raise_level(other.level)
-        slots = np.flatnonzero(other.keys != EMPTY)
+        keys, columns = other._held()
         if other.level < self.level:
-            slots = self._sample(other.keys, slots)
+            keys, columns = self._of_level(keys, columns)
         capacity = self.keys.shape[0]
-        while min(capacity * 5 // 8, self.limit) < min(self.used + slots.shape[0], self.limit):
+        while min(capacity * 5 // 8, self.limit) < min(self.used + keys.shape[0], self.limit):
             capacity *= 2
         if capacity > self.keys.shape[0]:
             self._rebuild(np.flatnonzero(self.keys != EMPTY), capacity)
         while True:
-            target = np.empty(slots.shape[0], np.int64)
-            put, self.used = _place_some(
-                other.keys[slots], self.salt, self.keys, self.used, self.room, target
-            )
+            target = np.empty(keys.shape[0], np.int64)
+            put, self.used = _place_some(keys, self.salt, self.keys, self.used, self.room, target)
             for name, array in self.columns.items():
-                _fold(array, target[:put], other.columns[name][slots[:put]], self.spec[name])
-            if put == slots.shape[0]:
+                _fold(array, target[:put], columns[name][:put], self.spec[name])
+            if put == keys.shape[0]:
                 return
             level = self.level
             self.make_room()
-            slots = slots[put:] if self.level == level else self._sample(other.keys, slots[put:])
+            keys, columns = keys[put:], {name: array[put:] for name, array in columns.items()}
+            if self.level != level:
+                keys, columns = self._of_level(keys, columns)
+
+    def _of_level(self, keys: np.ndarray, columns: Mapping[str, np.ndarray]) -> _Packed:
+        """Those of the rows whose keys are in the sample of the present level."""
+        kept = _kept(keys, self.sampled_by, self.salt, self.level)
+        return keys[kept], {name: array[kept] for name, array in columns.items()}
 
     def _sample(self, keys: np.ndarray, slots: np.ndarray) -> np.ndarray:
         """Those of the slots whose keys are in the sample of the present level."""
@@ -288,12 +322,15 @@ class KeyedRows:
 
     def table(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """(keys in ascending order, columns in the same order)."""
-        slots = np.flatnonzero(self.keys != EMPTY)
-        slots = slots[np.argsort(self.keys[slots])]
-        return self.keys[slots], {name: array[slots] for name, array in self.columns.items()}
+        if self._packed is not None:
+            keys, columns = self._packed
+            return keys.copy(), {name: array.copy() for name, array in columns.items()}
+        slots = np.flatnonzero(self._keys != EMPTY)
+        slots = slots[np.argsort(self._keys[slots])]
+        return self._keys[slots], {name: array[slots] for name, array in self._columns.items()}
 
     def to_bytes(self) -> bytes:
-        keys, columns = self.table()
+        keys, columns = self.table() if self._packed is None else self._packed
         scalars = {
             "limit": self.limit,
             "salt": int(self.salt),
@@ -308,18 +345,30 @@ class KeyedRows:
         keys = arrays.pop("keys", None)
         if keys is None or set(arrays) != set(spec):
             raise StateError(f"state has columns {sorted(arrays)}, expected {sorted(spec)}")
-        capacity = 1024
-        while capacity * 5 // 8 < keys.shape[0] + 1:
-            capacity *= 2
-        rows = cls(spec, scalars["limit"], scalars["salt"], capacity, scalars["sampled_by"])
-        rows.level = scalars["level"]
-        target = np.empty(keys.shape[0], np.int64)
-        rows.used = int(_place(keys, rows.salt, rows.keys, target))
-        for name, array in rows.columns.items():
-            if arrays[name].shape[0] != keys.shape[0] or arrays[name].shape[1:] != array.shape[1:]:
+        for name, column in spec.items():
+            width = () if column.width == 1 else (column.width,)
+            if arrays[name].shape != (*keys.shape, *width) or keys.ndim != 1:
                 raise StateError(f"column {name} has the wrong shape")
-            array[target] = arrays[name]
+            arrays[name] = arrays[name].astype(column.dtype, copy=False)
+        rows = cls(spec, scalars["limit"], scalars["salt"], 8, scalars["sampled_by"])
+        rows.level = scalars["level"]
+        rows.room = min(_capacity(keys.shape[0]) * 5 // 8, rows.limit)
+        rows.used = keys.shape[0]
+        rows._packed = keys.astype(np.uint64, copy=False), {name: arrays[name] for name in spec}
+        if np.any(keys[1:] <= keys[:-1]):  # not as they are written: then there may be fewer
+            rows._unpack()
         return rows
+
+
+_Packed = tuple[np.ndarray, dict[str, np.ndarray]]  # keys in ascending order, columns
+
+
+def _capacity(rows: int) -> int:
+    """Slots for so many rows and one more."""
+    capacity = 1024
+    while capacity * 5 // 8 < rows + 1:
+        capacity *= 2
+    return capacity
 
 
 def _fold(into: np.ndarray, slots: np.ndarray, values: np.ndarray, column: Column) -> None:

@@ -41,8 +41,12 @@ def pack(
         },
         separators=(",", ":"),
     ).encode()
-    body = b"".join([_MAGIC, struct.pack("<I", len(header)), header, *(a.tobytes() for a in plain.values())])
-    return body + hashlib.blake2b(body, digest_size=16).digest()
+    parts: list[bytes | memoryview] = [_MAGIC, struct.pack("<I", len(header)), header]
+    parts += [a.reshape(-1).view(np.uint8).data for a in plain.values()]  # not copied but once, below
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part)
+    return b"".join([*parts, digest.digest()])
 
 
 def join(first: bytes, second: bytes) -> bytes:
@@ -64,14 +68,14 @@ def split(data: bytes) -> tuple[bytes, bytes]:
 
 def unpack(kind: str, version: int, data: bytes) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """The arrays (writable copies) and scalars. Raises StateError on anything unexpected."""
-    body, checksum = data[:-16], data[-16:]
-    if len(data) < 24 or body[:4] != _MAGIC:
+    body, checksum = memoryview(data)[:-16], data[-16:]
+    if len(data) < 24 or data[:4] != _MAGIC:
         raise StateError("not a saved state: too short or wrong magic")
     if hashlib.blake2b(body, digest_size=16).digest() != checksum:
         raise StateError("damaged state: checksum does not match")
     (length,) = struct.unpack_from("<I", body, 4)
     try:
-        header = json.loads(body[8 : 8 + length])
+        header = json.loads(data[8 : min(8 + length, len(body))])
         if (header["kind"], header["version"]) != (kind, version):
             raise StateError(
                 f"state of {header['kind']} version {header['version']}, expected {kind} version {version}"

@@ -81,14 +81,16 @@ class Journal:
         """Number of the oldest segment still there; 0 if there is none."""
         return self._segments[0].number if self._segments else 0
 
-    def append(self, source: str, batch: pa.RecordBatch, position: Mapping[str, Any]) -> None:
-        """Buffers rows of ``source`` and where it stands after them (JSON). A batch without rows moves the position
-        alone. The batch must not change afterwards. Raises ValueError if it is not in the wire schema."""
+    def append(self, source: str, batch: pa.RecordBatch, position: Mapping[str, Any] | None) -> None:
+        """Buffers rows of ``source`` and where it stands after them (JSON; None: that comes with another source, of
+        which this is a member). A batch without rows moves the position alone. The batch must not change afterwards.
+        Raises ValueError if it is not in the wire schema."""
         if not batch.schema.equals(SCHEMA):
             raise ValueError(f"source {source}: not a batch of packet records: {batch.schema}")
         if any(column.null_count for column in batch.columns):
             raise ValueError(f"source {source}: a batch of packet records has no nulls")
-        self._moved[source] = json.loads(json.dumps(dict(position)))
+        if position is not None:
+            self._moved[source] = json.loads(json.dumps(dict(position)))
         if batch.num_rows:
             self._batches.append((source, batch))
             self.pending_rows += batch.num_rows

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from andon.records.finding import Finding
 from andon.store.casebook import findings as rows
 from andon.store.casebook import migrate, queue
+from andon.store.casebook.alerts import Alerts
+from andon.store.casebook.basics import insert_into, last_number, write_audit
+from andon.store.casebook.cases import Cases
 from andon.store.casebook.connect import locate, open_engine, transaction
+from andon.store.casebook.cursors import Cursors
+from andon.store.casebook.engine_tables import EngineTables
+from andon.store.casebook.episodes import Episodes
+from andon.store.casebook.model_rows import Models
 from andon.store.casebook.records import (
     AuditEntry,
     Carry,
@@ -30,17 +37,21 @@ from andon.store.casebook.records import (
     Queued,
     StoredFinding,
 )
+from andon.store.casebook.retention import Forgotten, forget
 from andon.store.casebook.schema import (
     audit,
     carries,
     checkpoints,
     conclusions,
-    counters,
     doomed,
     engine_tables,
     meta,
     states,
 )
+from andon.store.casebook.session import Session
+from andon.store.casebook.suppressions import Suppressions
+from andon.store.casebook.verdicts import Verdicts
+from andon.store.casebook.work import Work
 
 _KEPT_CHECKPOINTS = 5
 
@@ -71,6 +82,15 @@ class Casebook:
             if read_only and not Path(self.name).is_file():
                 raise CasebookError(f"there is no casebook at {self.name}")
         self._engine = open_engine(where, read_only, busy_seconds)
+        session = Session(self._engine, self.name)
+        self.tables = EngineTables(session)
+        self.alerts = Alerts(session)
+        self.episodes = Episodes(session)
+        self.cases = Cases(session)
+        self.verdicts = Verdicts(session)
+        self.suppressions = Suppressions(session)
+        self.models = Models(session)
+        self._cursors = Cursors(session)
 
     def close(self) -> None:
         """Close the connections of this process."""
@@ -95,6 +115,33 @@ class Casebook:
         with self._read() as connection:
             query = select(meta.c.value).where(meta.c.key == "store_id")
             return str(connection.execute(query).scalar_one())
+
+    # Triage: each call of the parts above is a transaction of its own
+
+    @contextmanager
+    def work(self, actor: str, now: int | None = None) -> Iterator[Work]:
+        """Cases, episodes, verdicts, alerts, findings and cursors in one transaction: all of it or nothing.
+
+        ``actor``: whose work it is, for the timeline and the audit log; ``now``: ns, by default the time it is."""
+        session = Session(self._engine, self.name, None, actor, now)
+        with session.write() as connection:
+            yield Work(Session(self._engine, self.name, connection, actor, session.now(None)))
+
+    def cursor(self, name: str) -> int:
+        """How far a follower has come (moved by ``work.move``); 0 at first."""
+        return self._cursors.get(name)
+
+    def expire(
+        self,
+        alerts_before: int | None = None,
+        episodes_before: int | None = None,
+        cases_before: int | None = None,
+        batches: int = 200,
+    ) -> Forgotten:
+        """Remove alerts, episodes that are in no case, and closed cases from before times (ns), in short transactions:
+        see ``retention``. Call again while ``whole`` is False."""
+        session = Session(self._engine, self.name)
+        return forget(session, alerts_before, episodes_before, cases_before, batches)
 
     # What engines concluded
 
@@ -133,7 +180,7 @@ class Casebook:
             "clock": new.clock,
         }
         connection.execute(insert(conclusions).values(**key, **rest, carry_digest=new.carry_digest))
-        upsert = self._insert(carries).values(**key, **rest, digest=new.carry_digest)
+        upsert = insert_into(connection, carries).values(**key, **rest, digest=new.carry_digest)
         connection.execute(
             upsert.on_conflict_do_update(
                 index_elements=["engine", "span"], set_={**rest, "digest": new.carry_digest}
@@ -289,8 +336,7 @@ class Casebook:
     def last_seq(self) -> int:
         """Number of the finding stored last; 0 before the first."""
         with self._read() as connection:
-            query = select(counters.c.value).where(counters.c.name == "seq")
-            return int(connection.execute(query).scalar() or 0)
+            return last_number(connection, "seq")
 
     # Messages to deliver
 
@@ -307,7 +353,7 @@ class Casebook:
             queue.delivered(connection, id, now, remark)
             if remark:
                 detail = {"remark": remark[:500]}
-                self._audit(connection, AuditEntry(now, "outbox", "delivered", str(id), detail))
+                write_audit(connection, AuditEntry(now, "outbox", "delivered", str(id), detail))
 
     def failed(self, id: int, why: str, next_at: int, refused: bool = False) -> None:
         """The attempt was in vain. ``refused``: the sink is there but did not take this one message."""
@@ -320,7 +366,7 @@ class Casebook:
             gone = queue.dead(connection, id, why, now)
             if gone:
                 detail = {"messages": gone, "error": why[:500]}
-                self._audit(connection, AuditEntry(now, "outbox", "dead-letter", str(id), detail))
+                write_audit(connection, AuditEntry(now, "outbox", "dead-letter", str(id), detail))
             return gone
 
     def revive(self, sink: str, now: int, ids: Sequence[int] = (), actor: str = "outbox") -> int:
@@ -329,7 +375,7 @@ class Casebook:
         with self._write() as connection:
             back = queue.revive(connection, sink, now, ids)
             if back:
-                self._audit(connection, AuditEntry(now, actor, "revive", sink, {"messages": back}))
+                write_audit(connection, AuditEntry(now, actor, "revive", sink, {"messages": back}))
             return back
 
     def messages(self, state: str = "", sink: str = "", limit: int = 100) -> list[Queued]:
@@ -377,7 +423,7 @@ class Casebook:
     def remember(self, key: str, value: str) -> None:
         """Keep a text under a name (at most 64 characters), such as ``telescope``: the prefixes as a JSON list."""
         with self._write() as connection:
-            put = self._insert(meta).values(key=key, value=value)
+            put = insert_into(connection, meta).values(key=key, value=value)
             connection.execute(put.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
 
     def recall(self, key: str) -> str | None:
@@ -389,7 +435,7 @@ class Casebook:
     def audit(self, entry: AuditEntry) -> None:
         """Write down who did what."""
         with self._write() as connection:
-            self._audit(connection, entry)
+            write_audit(connection, entry)
 
     def audit_log(self, limit: int = 100) -> list[AuditEntry]:
         """The newest entries first."""
@@ -420,7 +466,7 @@ class Casebook:
                     [{"n": row.name, "s": row.span, "at": row.start} for row in gone],
                 )
                 connection.execute(
-                    self._insert(doomed).on_conflict_do_nothing(),
+                    insert_into(connection, doomed).on_conflict_do_nothing(),
                     [{"path": path} for path in sorted({row.path for row in gone})],
                 )
             connection.execute(delete(conclusions).where(conclusions.c.end < before))
@@ -441,23 +487,10 @@ class Casebook:
                 gone = delete(doomed).where(doomed.c.path == bindparam("gone"))
                 connection.execute(gone, [{"gone": path} for path in paths])
 
-    def _audit(self, connection: Connection, entry: AuditEntry) -> None:
-        connection.execute(
-            insert(audit).values(
-                time=entry.time,
-                actor=rows.clean(entry.actor)[:128],
-                action=rows.clean(entry.action)[:64],
-                subject=rows.clean(entry.subject),
-                detail=rows.dump(dict(entry.detail)),
-            )
-        )
-
     def _set_meta(self, connection: Connection, key: str, value: str) -> None:
-        connection.execute(self._insert(meta).values(key=key, value=value).on_conflict_do_nothing())
-
-    def _insert(self, table: Any) -> Any:
-        """An INSERT that knows ON CONFLICT."""
-        return (postgresql if self._engine.dialect.name == "postgresql" else sqlite).insert(table)
+        connection.execute(
+            insert_into(connection, meta).values(key=key, value=value).on_conflict_do_nothing()
+        )
 
     def _read(self) -> Any:
         return transaction(self._engine, self.name)

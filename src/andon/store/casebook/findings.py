@@ -6,7 +6,6 @@ the database: its cost does not grow with the casebook.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -23,31 +22,19 @@ from sqlalchemy import (
     select,
     text,
     union_all,
-    update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from andon.records.finding import INLINE_ENTITIES, SEVERITIES, Finding
+from andon.store.casebook.basics import CHUNK, clean, dump, take_numbers
 from andon.store.casebook.records import Filter, StoredFinding
 from andon.store.casebook.schema import counters, entities, findings
 
-_CHUNK = 500  # ids in one IN list
 _VALUE = 512  # characters of an entity that are indexed
 PAGE = 200
 _ENTITIES = text(
     "INSERT INTO finding_entities (value, last_seen, seq, type) SELECT * FROM unnest("
     "CAST(:value AS text[]), CAST(:last_seen AS bigint[]), CAST(:seq AS bigint[]), CAST(:type AS text[]))"
 )
-
-
-def clean(text: str) -> str:
-    """Text that both databases take: no NUL (PostgreSQL), no half surrogate (UTF-8)."""
-    return text.replace("\x00", "�").encode("utf-8", "replace").decode()
-
-
-def dump(body: Any) -> str:
-    """JSON in ASCII, so that no text from outside can be refused or changed on the way."""
-    return json.dumps(body, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 def store(connection: Connection, new: Sequence[Finding], clock: int) -> int:
@@ -59,7 +46,7 @@ def store(connection: Connection, new: Sequence[Finding], clock: int) -> int:
             wanted[finding.id] = finding
     if not wanted:
         return 0
-    first = _numbers(connection, len(wanted))
+    first = take_numbers(connection, "seq", len(wanted))
     old = _held(connection, tuple(wanted))
     kept = [(id, finding) for id, finding in wanted.items() if id not in old or finding.revision > old[id][0]]
     replaced = [old[id][1] for id, _ in kept if id in old]
@@ -81,22 +68,11 @@ def store(connection: Connection, new: Sequence[Finding], clock: int) -> int:
     return len(rows)
 
 
-def _numbers(connection: Connection, count: int) -> int:
-    """The first of ``count`` new numbers. The row stays locked until the commit, so numbers appear in order."""
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(counters).values(name="seq", value=0).on_conflict_do_nothing())
-    connection.execute(
-        update(counters).where(counters.c.name == "seq").values(value=counters.c.value + count)
-    )
-    last = connection.execute(select(counters.c.value).where(counters.c.name == "seq")).scalar_one()
-    return int(last) - count + 1
-
-
 def _held(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int, int]]:
     held: dict[str, tuple[int, int]] = {}
-    for at in range(0, len(ids), _CHUNK):
+    for at in range(0, len(ids), CHUNK):
         query = select(findings.c.id, findings.c.revision, findings.c.seq).where(
-            findings.c.id.in_(ids[at : at + _CHUNK])
+            findings.c.id.in_(ids[at : at + CHUNK])
         )
         held.update({row.id: (row.revision, row.seq) for row in connection.execute(query)})
     return held

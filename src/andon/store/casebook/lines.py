@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from andon.records.finding import SEVERITIES
+from andon.records.finding import SEVERITIES, nanoseconds
 from andon.store.casebook.records import Filter, StoredFinding
-
-_NS = 1_000_000_000
 
 
 class FindingLines:
@@ -87,18 +84,3 @@ def _fits(found: StoredFinding, wanted: Filter) -> bool:
         and (wanted.until is None or found.last_seen < wanted.until)
         and (not wanted.series or found.series == wanted.series)
     )
-
-
-def nanoseconds(text: str) -> int:
-    """ns since 1970 of RFC 3339 text; without an offset it is UTC. Raises ValueError.
-
-    >>> nanoseconds("1970-01-01T00:00:01.000000005Z")
-    1000000005
-    """
-    head, dot, rest = text.strip().partition(".")
-    digits = rest[: len(rest) - len(rest.lstrip("0123456789"))] if dot else ""
-    zone = rest[len(digits) :] if dot else ""
-    moment = datetime.fromisoformat((head + zone).replace("Z", "+00:00").replace("z", "+00:00"))
-    if moment.tzinfo is None:
-        moment = datetime.fromisoformat(moment.isoformat() + "+00:00")
-    return int(moment.timestamp()) * _NS + int((digits[:9] or "0").ljust(9, "0"))

@@ -12,11 +12,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from andon.store.casebook.findings import clean, dump
+from andon.store.casebook.basics import CHUNK, clean, dump
 from andon.store.casebook.records import Message, Queued
 from andon.store.casebook.schema import outbox
 
-_CHUNK = 500  # numbers in one IN list
 FAR = 7_200_000_000_000  # a next attempt so far ahead was set by a clock that has jumped back since
 _COLUMNS = [column for column in outbox.c if column.name != "digest"]
 
@@ -110,8 +109,8 @@ def revive(connection: Connection, sink: str, now: int, ids: Sequence[int] = ())
         mine = and_(mine, c.id.in_(ids))
     again = [int(number) for number in connection.execute(select(c.id).where(mine)).scalars()]
     back = 0
-    for at in range(0, len(again), _CHUNK):
-        some = again[at : at + _CHUNK]
+    for at in range(0, len(again), CHUNK):
+        some = again[at : at + CHUNK]
         # What a digest carries goes with it again, or it would be told twice.
         carried = (
             update(outbox).where(c.digest.in_(some), c.state == "dead").values(state="folded", done=None)
