@@ -290,8 +290,8 @@ def test_ten_thousand_files_cost_little_and_stopping_does_not_wait_for_them(tmp_
         rows += sum(piece.batch.num_rows for piece in source.poll(0.0))
         longest, polls = max(longest, time.thread_time() - before), polls + 1
     assert rows == 300
-    assert longest < 1.0
-    assert time.process_time() - begin < 20.0
+    assert longest < 4.0  # one listing of all the files, where a file is slow to look at
+    assert time.process_time() - begin < 60.0
     looks, begin = source.listing.looks, time.process_time()
     for _ in range(100):
         source.poll(0.0)

@@ -9,7 +9,7 @@ import pytest
 from andon.observe.live.any_log import AnyLog
 from andon.observe.live.netflow import NetFlowSource
 from andon.records.contract import Site
-from andon.records.kinds import CONTACT, FLOW, HONEYPOT_SESSION
+from andon.records.kinds import ALERT, CONTACT, FLOW, HONEYPOT_SESSION
 from andon.run.live.clocks import Clocks
 from andon.run.live.config import ConfigError, load
 from andon.run.live.parts import kinds_of, source_of, sources_of
@@ -37,7 +37,7 @@ def test_options_of_a_log(tmp_path: Path) -> None:
     options = source.options
     assert (options.logformat, options.terminal, options.key) == ("combined", "address", key)
     assert options.inside == ("192.0.2.0/24",)
-    assert kinds_of(source) == (HONEYPOT_SESSION, CONTACT, FLOW)
+    assert kinds_of(source) == (HONEYPOT_SESSION, CONTACT, FLOW, ALERT)
 
 
 def test_a_key_that_is_none_names_the_line(tmp_path: Path) -> None:

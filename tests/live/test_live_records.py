@@ -227,8 +227,8 @@ def test_records_whose_segment_never_came_are_gone_and_damage_is_seen(tmp_path: 
     files.write(1)
     files.write(1)
     files.committed()
-    ((source, batch),) = files.read(1)
-    assert source == "partner" and batch.num_rows == 1
+    ((source, forgeable, batch),) = files.kept(1)
+    assert (source, forgeable, batch.num_rows) == ("partner", False, 1)
     RecordFiles(tmp_path / "r", 1)
     files.drop_through(0)
     (path,) = (tmp_path / "r").iterdir()
@@ -236,7 +236,7 @@ def test_records_whose_segment_never_came_are_gone_and_damage_is_seen(tmp_path: 
     data[40] ^= 1
     path.write_bytes(bytes(data))
     with pytest.raises(StoreDamaged, match="segment 1 are damaged"):
-        files.read(1)
+        files.kept(1)
     files.drop_through(1)
     assert not list((tmp_path / "r").iterdir())
     files.stage("partner", Piece(marked(seen([START]), DARKNET_SOURCE), {}))

@@ -216,7 +216,7 @@ def test_what_is_read_does_not_depend_on_how_the_file_is_cut() -> None:
 def test_other_events_are_no_damage_and_other_lines_are() -> None:
     skipped = Skipped()
     text = (
-        event("alert", alert={}) * 2
+        event("fileinfo", fileinfo={}) * 2
         + event("stats")
         + event("never_heard_of")
         + event("tls", tls={"sni": "a.example"})
@@ -226,7 +226,8 @@ def test_other_events_are_no_damage_and_other_lines_are() -> None:
     rows = read(eve, text, None, skipped)
     assert [row["host"] for row in rows] == ["a.example"]
     assert (
-        sum(skipped.passed.values()) == 4 and skipped.passed["alert events of Suricata: not of use here"] == 2
+        sum(skipped.passed.values()) == 4
+        and skipped.passed["fileinfo events of Suricata: not of use here"] == 2
     )
     assert skipped.reasons == {
         "no event_type": 1,
@@ -275,6 +276,7 @@ def test_a_real_log_is_read_to_the_last_event(andon_data: Path) -> None:
         "suricata-http": 56,
         "suricata-tls": 1,
         "suricata-dns": 340,
+        "eve": kinds["alert"],
     }
     assert skipped.passed[eve.ANSWERS] == 340 and not skipped.lines
     assert len(rows) + sum(skipped.passed.values()) == len(text.splitlines()) == 5000

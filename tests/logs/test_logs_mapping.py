@@ -142,7 +142,7 @@ def test_a_format_that_is_given_goes_before_those_that_are_recognised() -> None:
     ("change", "what"),
     [
         ({"format": "xml"}, "format is one of"),
-        ({"kind": "packet"}, "kind is contact or flow"),
+        ({"kind": "packet"}, "kind is contact, flow or alert"),
         ({"typo": 1}, "'typo' is no key"),
         ({"separator": "--"}, "separator is one character"),
         ({"columns": {}}, "[columns] is missing"),

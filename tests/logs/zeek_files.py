@@ -8,12 +8,13 @@ import pyarrow as pa
 
 from andon.observe.jsonlines import Skipped
 from andon.observe.logs import Lines, Options
+from andon.records.alert import ALERT
 from andon.records.contact import CONTACT
 from andon.records.flow import FLOW
 from andon.records.kinds import CONTACT as CONTACT_KIND
 from andon.records.kinds import kind_of
 
-SCHEMAS = {CONTACT_KIND: CONTACT, "flow": FLOW}
+SCHEMAS = {CONTACT_KIND: CONTACT, "flow": FLOW, "alert": ALERT}
 HTTP = ("ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "trans_depth", "method", "host", "uri",
         "referrer", "user_agent", "request_body_len", "response_body_len", "status_code", "username",
         "resp_mime_types")  # fmt: skip

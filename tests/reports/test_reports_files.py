@@ -79,7 +79,7 @@ def test_text_markdown_html_pdf_json_and_stix_say_the_same(tmp_path: Path) -> No
     (tmp_path / "a.pdf").write_bytes(
         pdf([TEXT.replace(". ", ".\n"), "page two"], "/Title (A botnet) /CreationDate (D:20260314)")
     )
-    (tmp_path / "b.md.gz").write_bytes(gzip.compress(files["a.md"].encode()))
+    (tmp_path / "b.md.gz").write_bytes(gzip.compress(files["a.md"].encode(), mtime=0))
     for name in (*files, "a.pdf", "b.md.gz"):
         rows, skipped = read(tmp_path / name)
         assert skipped.lines == 0, (name, skipped)
@@ -155,7 +155,7 @@ def test_lines_that_are_no_report_are_counted_and_the_others_read(tmp_path: Path
         (b"<?xml version='1.0'?><nmaprun></nmaprun>", "scan.xml", None),
         (b"%PDF-1.7\n", "download", "pdf"),
         (b"<html lang='ja'>", "download", "html"),
-        (gzip.compress(b"A report of some words about a botnet.\n"), "a.txt.gz", "text"),
+        (gzip.compress(b"A report of some words about a botnet.\n", mtime=0), "a.txt.gz", "text"),
         (b"", "a.txt", None),
     ],
 )  # fmt: skip

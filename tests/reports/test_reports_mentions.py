@@ -62,9 +62,12 @@ def test_time_is_linear_in_hostile_text(name: str) -> None:
     spent = []
     for length in (10_000, 40_000):
         text = (piece * (length // len(piece) + 1))[:length]
-        begin = time.process_time()
-        rows, _ = mentions(text)
-        spent.append(time.process_time() - begin)
+        tries = []
+        for _try in range(2):  # the better of two: a collection of garbage can fall into one
+            begin = time.thread_time()
+            rows, _ = mentions(text)
+            tries.append(time.thread_time() - begin)
+        spent.append(min(tries))
         assert len(rows) <= MOST_MENTIONS
     assert spent[1] < max(8 * spent[0], 1.0)
 

@@ -30,6 +30,10 @@ class UnknownLog(ValueError):
 def recognise(head: bytes) -> FieldMap | None:
     """The map of the honeypot that wrote these lines, None for Cowrie. The first map whose marks most lines have wins.
     Raises UnknownLog."""
+    from andon.observe.logs import eve
+
+    if eve.is_events(head):  # alerts have members that honeypots' logs have, too
+        raise UnknownLog("events of Suricata")
     whole = head[: head.rfind(b"\n") + 1] or head
     counts = Skipped()
     cowries = rows = 0

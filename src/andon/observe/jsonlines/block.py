@@ -156,6 +156,10 @@ class Block:
         """(bytes, begins, ends, kinds) of a path: where its values lie (``logs.encode``)."""
         return (self._data, *self._places(path))
 
+    def whole(self) -> tuple[np.ndarray, np.ndarray]:
+        """(bytes, where each line begins in them, int32)."""
+        return self._data, self._starts.astype(np.int32)
+
     def _places(self, path: str, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         column = self._paths.number[path]
         if rows is None:

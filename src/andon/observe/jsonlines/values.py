@@ -56,10 +56,12 @@ def _gather(
     for row in range(len(begins)):
         offsets[row] = at
         if kinds[row] != ABSENT:
-            for place in range(begins[row], ends[row]):
-                out[at] = data[place]
-                high |= data[place]
-                at += 1
+            size = ends[row] - begins[row]
+            here, there = data[begins[row] : ends[row]], out[at : at + size]
+            for k in range(size):  # of slices, so that it becomes vector code
+                there[k] = here[k]
+                high |= here[k]
+            at += size
     offsets[len(begins)] = at
     return bool(high < 0x80)
 

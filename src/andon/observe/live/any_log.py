@@ -1,13 +1,13 @@
-"""A log that grows, whatever it is: a honeypot's, or a proxy's or sensor's, by what its first lines are.
+"""A log that grows, whatever it is: a honeypot's, a proxy's or sensor's, or alerts, by what its first lines are.
 
 Which it is has to be known only when there are lines. A log that is still empty waits; until then the runner takes it
-for one that may give every kind of record that logs give.
+for one that may give every kind of record that logs give. Nobody waits longer for it than for one that is silent.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ from andon.observe.live.log import LogSource
 from andon.observe.live.log_files import LogFiles
 from andon.observe.live.source import Piece, SourceError
 from andon.observe.logs.options import Options
-from andon.records.kinds import CONTACT, FLOW, HONEYPOT_SESSION
+from andon.records.kinds import ALERT, CONTACT, FLOW, HONEYPOT_SESSION
 
 _HEAD: Final = 256 * 1024
 
@@ -35,6 +35,7 @@ class AnyLog:
     settle: float = 5.0
     idle: float = 3600.0
     once: bool = False
+    now: Callable[[], float] = time.monotonic
     trouble: str = field(default="", init=False)
     replayable: bool = field(default=True, init=False)
     can_wait: bool = field(default=True, init=False)
@@ -49,6 +50,8 @@ class AnyLog:
         ] = {}  # sizes of files in which no log was recognised, by how they begin
         self._told: set[str] = set()
         self._events: list[dict[str, Any]] = []
+        self._began = self.now()
+        self._told_idle = False
         if self.path.parent.is_dir():
             self._choose()
 
@@ -59,7 +62,7 @@ class AnyLog:
     @property
     def kinds(self) -> tuple[str, ...]:
         if self._source is None:
-            return (HONEYPOT_SESSION, CONTACT, FLOW)
+            return (HONEYPOT_SESSION, CONTACT, FLOW, ALERT)
         return getattr(self._source, "kinds", (self._source.kind,))
 
     @property
@@ -94,6 +97,9 @@ class AnyLog:
     def poll(self, timeout: float) -> list[Piece]:
         if self._source is None and not self._choose():
             self._drained = self.once
+            if not self._told_idle and self.now() - self._began >= self.idle:
+                self._told_idle = True
+                self._events.append({"type": "idle", "source": self.name})
             if timeout > 0 and not self.once:
                 time.sleep(min(timeout, 0.5))
             return []
@@ -106,24 +112,25 @@ class AnyLog:
 
     def _choose(self) -> bool:
         """Look into the files that are there; True once it is known what they are."""
+        from andon.observe.alerts import format_of, log_format
         from andon.observe.honeypot import UnknownLog, recognise
         from andon.observe.honeypot.text import reading
-        from andon.observe.logs import format_of
 
         files = LogFiles(self.path)
         for found, _ in files.look():
-            if found.size < 2 * self._strange.get(begin_of(found), 0):
+            if not found.size or found.size < 2 * self._strange.get(begin_of(found), 0):
                 continue  # looked into, and there is not much more in it
             try:
                 head = files.read(found, 0, _HEAD)
             except OSError:
                 continue
             try:
-                recognise(head)
-                honeypot = True
+                honeypot = head[:4] != b"PAR1" and format_of(head, found.name) is None
+                if honeypot:
+                    recognise(head)
             except UnknownLog:
                 honeypot = reading(head) is not None
-            if honeypot or format_of(head, found.name, self.options) is not None:
+            if honeypot or log_format(head, found.name, self.options) is not None:
                 self._become(not honeypot)
                 return True
             if found.name not in self._told:

@@ -1,4 +1,5 @@
-"""A log of a proxy or sensor that grows: contacts and flows as its lines come (``observe.logs``).
+"""A log of a proxy or sensor that grows: contacts, flows and alerts as its lines come (``observe.logs``,
+``observe.alerts``).
 
 Where the source stands is how far each file of the log was read (``log_files``) and what the reader of its
 format has to know of what came before, such as the names of columns. A restart goes on at the line, through
@@ -24,7 +25,7 @@ from andon.observe.live.log_files import Found, LogFiles, Mark
 from andon.observe.live.source import Piece, SourceError
 from andon.observe.logs.options import Options
 from andon.records.contact import CONTACT as CONTACT_SCHEMA
-from andon.records.kinds import CONTACT, FLOW, kind_of, marked
+from andon.records.kinds import ALERT, CONTACT, FLOW, kind_of, marked
 
 if TYPE_CHECKING:
     from andon.observe.jsonlines import Skipped
@@ -58,7 +59,7 @@ class LineSource:
     now: Callable[[], float] = time.monotonic
     clock: Callable[[], int] = time.time_ns
     kind: str = CONTACT
-    kinds: tuple[str, ...] = (CONTACT, FLOW)
+    kinds: tuple[str, ...] = (CONTACT, FLOW, ALERT)
     trouble: str = field(default="", init=False)
     replayable: bool = field(default=True, init=False)
     can_wait: bool = field(default=True, init=False)
@@ -172,14 +173,14 @@ class LineSource:
             return reader
         if found.size < 2 * self._strange.get(begin_of(found), 0):
             return None  # looked into, and there is not much more in it
-        from andon.observe.logs import format_of
+        from andon.observe.alerts import log_format
 
         try:
             head = self.files.read(found, 0, _HEAD)
         except OSError as error:
             self._say("gap", found.name, f"could not be read: {error.strerror}")
             return None
-        module = format_of(head, found.name, self.options)
+        module = log_format(head, found.name, self.options)
         if module is None:
             self._strange[begin_of(found)] = found.size
             self._say("damage", found.name, "is not a log of a known format (docs/logs.md)", places=1)
@@ -194,6 +195,8 @@ class LineSource:
         assert self._who is not None
         skipped = Skipped(private=self.options.key is not None)
         batches = []
+        if hasattr(reader, "reference"):  # of dates without a year
+            reader.reference = self.clock()
         for kind, batch in reader.read(data, skipped):
             batch = marked(self._who.apply(kind, batch), kind)
             batches.append(batch)
@@ -248,9 +251,9 @@ def begin_of(found: Found) -> bytes:
 
 def latest_end(batch: pa.RecordBatch, most: int) -> int:
     """ns: when the last of the records ended, of those that ended by ``most``."""
-    assert kind_of(batch) in (CONTACT, FLOW)
-    begin = batch.column("ts").view(pa.int64()).to_numpy(zero_copy_only=False)
-    length = batch.column("duration").to_numpy(zero_copy_only=False)
-    end = begin + np.clip(length, 0, 1 << 60)
+    assert kind_of(batch) in (CONTACT, FLOW, ALERT)
+    end = batch.column("ts").view(pa.int64()).to_numpy(zero_copy_only=False)
+    if kind_of(batch) != ALERT:  # which takes no time
+        end = end + np.clip(batch.column("duration").to_numpy(zero_copy_only=False), 0, 1 << 60)
     end = end[end <= most]
     return int(end.max()) if len(end) else _NEVER

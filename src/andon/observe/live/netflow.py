@@ -13,19 +13,17 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any, Final
 
 import pyarrow as pa
 
+from andon.observe.live import udp
 from andon.observe.live.source import Piece, SourceError
 from andon.observe.netflow.decoder import Decoder
 from andon.records.kinds import FLOW, marked
 
-_RXQ_OVFL: Final = getattr(socket, "SO_RXQ_OVFL", 40)
-_RCVBUFFORCE: Final = 33
 _LIFETIME: Final = 86_400.0  # s for which a template holds that is not repeated
 _LARGEST: Final = 65_535
 _ONCE: Final = 4096  # datagrams of one poll
@@ -62,6 +60,7 @@ class NetFlowSource:
         self._heeded = lru_cache(maxsize=4096)(self._is_heeded)
         self._buffer, self._slack, self._idle, self._clock = buffer, int(slack * 1e9), idle, clock
         self._socket: socket.socket | None = None
+        self._ready = select.poll()  # unlike select.select, takes descriptors of 1,024 and above
         self._decoder = Decoder(_LIFETIME)
         self._rows = 0
         self._newest = _NEVER
@@ -77,14 +76,7 @@ class NetFlowSource:
         six = ip_address(self.address).version == 6
         made = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
         try:
-            for option in (_RCVBUFFORCE, socket.SO_RCVBUF):
-                try:
-                    made.setsockopt(socket.SOL_SOCKET, option, self._buffer)
-                    break
-                except OSError:  # beyond net.core.rmem_max without the right to it
-                    continue
-            with suppress(OSError):
-                made.setsockopt(socket.SOL_SOCKET, _RXQ_OVFL, 1)
+            udp.prepare(made, self._buffer)
             made.setblocking(False)
             made.bind((self.address, self.port))
         except OSError as error:
@@ -93,6 +85,7 @@ class NetFlowSource:
                 f"source {self.name}: cannot listen on {self.address} port {self.port} (UDP): {error.strerror}"
             ) from error
         self._socket, self.port = made, made.getsockname()[1]
+        self._ready.register(made, select.POLLIN)
         self._since = self._clock()
 
     def events(self) -> list[dict[str, Any]]:
@@ -111,6 +104,7 @@ class NetFlowSource:
     def close(self) -> None:
         if self._socket is not None:
             self._tell(self._clock())
+            self._ready.unregister(self._socket)
             self._socket.close()
         self._socket = None
 
@@ -118,7 +112,7 @@ class NetFlowSource:
         if self._socket is None:
             return []
         self._asked = self._clock()
-        if not select.select([self._socket], [], [], max(timeout, 0.0))[0]:
+        if not self._ready.poll(max(timeout, 0.0) * 1000):
             return []
         for _ in range(_ONCE):
             try:
@@ -154,7 +148,7 @@ class NetFlowSource:
 
     def _count_drops(self, notes: Sequence[tuple[int, int, bytes]]) -> None:
         for level, kind, data in notes:
-            if level == socket.SOL_SOCKET and kind == _RXQ_OVFL and len(data) >= 4:
+            if level == socket.SOL_SOCKET and kind == udp.RXQ_OVFL and len(data) >= 4:
                 (count,) = struct.unpack("I", data[:4])
                 self._lost["the socket's buffer was full"] += (count - self._dropped) % (1 << 32)
                 self._dropped = count

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -14,10 +14,18 @@ class Piece:
     """Rows (records.packet.SCHEMA, all columns, wire types; may be none) and where the source stands after them.
 
     Or records of another kind, which the batch says (``records.kinds.marked``); the position then has ``promise``: ns
-    before which none will come any more, None where that is not known."""
+    before which none will come any more, None where that is not known.
+
+    ``of``: which member of the source the rows are of, where it gives those of several (sensors behind a bus): each has
+    a time of its own, and the source's position comes with a later piece of the same poll. ``forgeable``: anybody who
+    reached that member's port could have sent them. ``events``: what happened after these rows, as in
+    ``Source.events``."""
 
     batch: pa.RecordBatch
     position: Mapping[str, Any]
+    of: str = ""
+    forgeable: bool = False
+    events: tuple[Mapping[str, Any], ...] = field(default=())
 
 
 class SourceError(RuntimeError):

@@ -47,15 +47,27 @@ SLOTS: Final = (
     _LOCATION, _CATEGORY, _SNI, _VERDICT,
 ) = range(len(SLOTS))  # fmt: skip
 # Why a line is no contact: first those that are broken, then those that are good and have no destination.
-NO_TIME_HERE, NO_NUMBER, NO_CLIENT, NO_HOST, NO_ADDRESS, NOWHERE, INTERNAL = 10, 11, 12, 13, 14, 20, 21
+NO_TIME_HERE, NO_NUMBER, NO_CLIENT, NO_HOST, NO_ADDRESS, NO_RULE, NOWHERE, INTERNAL = (
+    10,
+    11,
+    12,
+    13,
+    14,
+    15,
+    20,
+    21,
+)
+NO_PAYLOAD: Final = 22
 BROKEN: Final = {
     NO_TIME_HERE: "no valid time",
     NO_NUMBER: "a field that should be a number is none",
     NO_CLIENT: "no client",
     NO_HOST: "not a host name",
     NO_ADDRESS: "not an address",
+    NO_RULE: "no rule and no title",
 }
-PASSED: Final = {NOWHERE: "requests without a destination", INTERNAL: "requests for the proxy itself"}
+PASSED: Final = {NOWHERE: "requests without a destination", INTERNAL: "requests for the proxy itself",
+                 NO_PAYLOAD: "lines without CEF or LEEF"}  # fmt: skip
 _AT_ONCE: Final = 2048  # lines whose places stay in the cache
 # Columns of the numbers that `interpret` writes.
 _N_TS, _N_PORT, _N_STATUS, _N_IN, _N_OUT, _N_DURATION, _N_TUNNEL = range(7)

@@ -29,7 +29,7 @@ def lines(head: bytes, options: Options, state: Mapping[str, Any] | None) -> Lin
         from andon.observe.logs.mapped import MappedLines
 
         try:
-            return MappedLines(_mapping(str(options.mapping)), head, state)
+            return MappedLines(_mapping(str(options.mapping)), head, state, options.inside)
         except OSError as error:
             raise ValueError(f"{options.mapping}: {error.strerror or error}") from error
     from andon.observe.logs.formatted import Formatted

@@ -1,6 +1,6 @@
-"""Suricata's EVE log: http, tls, quic and dns events give contacts, flow and netflow events give flows.
+"""Suricata's EVE log: http, tls, quic and dns events give contacts, flow and netflow events flows, alert events alerts.
 
-Other events (alert, fileinfo, stats, ...) are counted as not of use here. What would count twice is read once: of DNS
+Other events (fileinfo, stats, ...) are counted as not of use here. What would count twice is read once: of DNS
 the questions, and answers only where the log has no questions; ``netflow`` events (one for each direction) only where
 it has no ``flow`` events. Which it has is known from the first of them on, whatever came before it stays.
 """
@@ -16,17 +16,17 @@ import numpy as np
 import pyarrow as pa
 
 from andon.observe.logs.options import Options
-from andon.records.kinds import CONTACT, FLOW
+from andon.records.kinds import ALERT, CONTACT, FLOW
 
 if TYPE_CHECKING:
     from andon.observe.jsonlines import Block, Skipped
     from andon.observe.logs import Lines
 
 _EVENT: Final = re.compile(rb'"event_type"\s*:\s*"[a-z_0-9]+"')
-READ: Final = ("http", "tls", "quic", "dns", "flow", "netflow")
+READ: Final = ("http", "tls", "quic", "dns", "flow", "netflow", "alert")
 # Named when they are counted; what is not among them is "other".
 _NAMED: Final = (
-    "alert", "anomaly", "fileinfo", "stats", "drop", "smtp", "ssh", "smb", "dhcp", "snmp", "ftp", "ftp_data", "krb5",
+    "anomaly", "fileinfo", "stats", "drop", "smtp", "ssh", "smb", "dhcp", "snmp", "ftp", "ftp_data", "krb5",
     "rdp", "sip", "tftp", "ikev2", "ike", "nfs", "mqtt", "modbus", "dnp3", "rfb", "packetinfo", "http2",
     "bittorrent_dht", "dcerpc", "ldap", "mdns", "pgsql", "websocket", "frame", "verdict", "arp", "engine",
 )  # fmt: skip
@@ -40,18 +40,29 @@ def recognise(head: bytes, name: str) -> bool:
     return first.startswith(b"{") and b'"timestamp"' in first and _EVENT.search(first) is not None
 
 
+def is_events(head: bytes) -> bool:
+    """Is the first line certainly an event of Suricata's, whatever else it may look like?"""
+    if not recognise(head, ""):
+        return False
+    found = _EVENT.search(head)
+    name = found[0].split(b'"')[3].decode() if found else ""
+    return name in (*READ, *_NAMED) and (b'"flow_id"' in head[:65_536] or b'"pcap_cnt"' in head[:65_536])
+
+
 def lines(head: bytes, options: Options, state: Mapping[str, Any] | None) -> Lines:
-    return Events(state)
+    return Events(state, options)
 
 
 class Events:
     source = "suricata"
 
-    def __init__(self, state: Mapping[str, Any] | None) -> None:
+    def __init__(self, state: Mapping[str, Any] | None, options: Options | None = None) -> None:
+        from andon.observe.alerts.columns import Inside
         from andon.observe.jsonlines import Words
         from andon.observe.logs.eve_records import PATHS
 
-        self.kinds: tuple[str, ...] = (CONTACT, FLOW)
+        self.kinds: tuple[str, ...] = (CONTACT, FLOW, ALERT)
+        self._inside = Inside(options.inside if options is not None else ())
         self._line = int(state["line"]) if state else 1
         self._questions = bool(state["questions"]) if state else False
         self._flows = bool(state["flows"]) if state else False
@@ -71,7 +82,7 @@ class Events:
             yield from self._records(block, skipped)
 
     def _records(self, block: Block, skipped: Skipped) -> Iterator[tuple[str, pa.RecordBatch]]:
-        from andon.observe.logs.eve_records import RECORDS, timed
+        from andon.observe.logs.eve_records import timed
 
         types: np.ndarray = block.codes("event_type", self._types)
         strange = ~block.filled("event_type")
@@ -90,10 +101,21 @@ class Events:
                 rows = self._halves(types, rows, skipped)
             if rows.any():
                 part, times = timed(block.of(rows), name, skipped)
-                made = RECORDS[name](part, times, skipped) if len(part) else None
+                made = self._made(name, part, times, skipped) if len(part) else None
                 if made is not None:
                     yield made
         self._flows |= bool((types == READ.index("flow")).any())
+
+    def _made(
+        self, name: str, part: Block, times: np.ndarray, skipped: Skipped
+    ) -> tuple[str, pa.RecordBatch] | None:
+        from andon.observe.logs.eve_records import RECORDS
+
+        if name == "alert":
+            from andon.observe.alerts.eve import records
+
+            return records(part, times, skipped, self._inside)
+        return RECORDS[name](part, times, skipped)
 
     def _asked(self, block: Block, rows: np.ndarray, skipped: Skipped) -> np.ndarray:
         """Of rows of DNS, those that count: see above."""

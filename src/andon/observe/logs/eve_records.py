@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from andon.observe.alerts.eve import PATHS as ALERT_PATHS
 from andon.observe.jsonlines import NO_TIME, Block, Paths, Skipped
 from andon.observe.jsonlines.kernel import ABSENT
 from andon.observe.logs.encode import (
@@ -40,7 +41,7 @@ PATHS: Final = Paths(
         "dns.type", "dns.rrname", "dns.rrtype", "dns.rcode", "dns.rdata", "dns.answers", "dns.queries",
         "flow.start", "flow.end", "flow.pkts_toserver", "flow.pkts_toclient", "flow.bytes_toserver",
         "flow.bytes_toclient", "flow.state", "tcp.tcp_flags",
-        "netflow.pkts", "netflow.bytes", "netflow.start", "netflow.end",
+        "netflow.pkts", "netflow.bytes", "netflow.start", "netflow.end", *ALERT_PATHS,
     ]
 )  # fmt: skip
 Record = tuple[str, pa.RecordBatch]
@@ -57,10 +58,13 @@ def timed(block: Block, event: str, skipped: Skipped) -> tuple[Block, np.ndarray
     if event in ("flow", "netflow"):
         began = block.times(f"{event}.start")
         times = np.where(began == NO_TIME, times, began)
-    good = (times != NO_TIME) & block.filled("src_ip") & block.filled("dest_ip")
+    good = times != NO_TIME
+    if event != "alert":  # a packet that is none of IP sets off rules, too
+        good &= block.filled("src_ip") & block.filled("dest_ip")
     if not good.all():
         bad = block.line[~good]
-        skipped.add(int(bad[0]), f"{event} event without a time or an address", len(bad))
+        what = "a time" if event == "alert" else "a time or an address"
+        skipped.add(int(bad[0]), f"{event} event without {what}", len(bad))
         block, times = block.of(good), times[good]
     return block, times
 

@@ -6,7 +6,8 @@ that hold for a time the one that began last. Ranges and prefixes name no device
 
 With ``Options.key`` users, devices and addresses are replaced by pseudonyms (``pseudonyms``) in the columns that
 say who asked: ``terminal``, ``address`` and ``user`` of contacts; of flows ``terminal``, and ``src`` and ``dst``
-where they lie inside (``Options.inside``; else private and link-local addresses, IPv4 and IPv6). What stands in
+where they lie inside (``Options.inside``; else private and link-local addresses, IPv4 and IPv6); of alerts ``host``,
+``address``, ``user``, and ``src`` and ``dst`` inside, and the original is not kept. What stands in
 paths, referers and host names is not looked at: a URL that carries somebody's name still carries it.
 
 Everything is done on the words of a column's dictionary, once a batch.
@@ -24,9 +25,10 @@ from numba import njit
 
 from andon.observe.logs.options import Options
 from andon.observe.logs.pseudonyms import ADDRESS, HOST, USER, Pseudonyms
+from andon.records.alert import ALERT as ALERT_SCHEMA
 from andon.records.columns import column
 from andon.records.inside import PRIVATE
-from andon.records.kinds import CONTACT, FLOW, marked
+from andon.records.kinds import ALERT, CONTACT, FLOW, marked
 
 _FOREVER: Final = np.iinfo(np.int64).max
 _BACK: Final = 64  # leases of one address that are looked at for one row
@@ -47,6 +49,8 @@ class Identity:
         """Records of a kind with ``terminal`` set, under pseudonyms if there is a key. Other kinds stay as they are."""
         if kind == CONTACT:
             return self._contacts(batch)
+        if kind == ALERT:
+            return self._alerts(batch)
         return self._flows(batch) if kind == FLOW else batch
 
     def _contacts(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -70,6 +74,31 @@ class Identity:
             hidden, dst = self._hidden(src, ADDRESS, inside=True), self._hidden(dst, ADDRESS, inside=True)
         who, codes = self._devices(src, hidden, column(batch, "ts"))
         return _with(batch, FLOW, {"terminal": _distinct(who, codes), "src": hidden, "dst": dst})
+
+    def _alerts(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """``host`` is the name of the device that had the address then, where the alert names none itself."""
+        host, address = batch.column("host"), batch.column("address")
+        unnamed = np.asarray(pc.equal(host.cast(pa.string()), address.cast(pa.string())), bool)
+        if self._names is None and self._leases is None:
+            return batch
+        changed: dict[str, pa.Array] = {}
+        shown = address
+        if self._names is not None:
+            shown = self._hidden(address, ADDRESS, inside=True)
+            host = self._hidden(host, HOST)
+            changed = {
+                "address": shown,
+                "user": self._hidden(batch.column("user"), USER),
+                "src": self._hidden(batch.column("src"), ADDRESS, inside=True),
+                "dst": self._hidden(batch.column("dst"), ADDRESS, inside=True),
+                "raw": pa.array([""] * batch.num_rows, pa.string()),
+            }
+        who, codes = self._devices(address, shown, column(batch, "ts"))
+        words = pa.concat_arrays([who, host.dictionary])
+        named = host.indices.to_numpy(zero_copy_only=False) + len(who)
+        changed["host"] = _distinct(words, np.where(unnamed, codes, named))
+        arrays = [changed.get(name, batch.column(name)) for name in ALERT_SCHEMA.names]
+        return marked(pa.RecordBatch.from_arrays(arrays, schema=batch.schema), ALERT)
 
     def _devices(self, address: pa.Array, shown: pa.Array, ts: np.ndarray) -> tuple[pa.Array, np.ndarray]:
         """(names, number of each row's): the device of an address at a time, else the address as it is shown."""

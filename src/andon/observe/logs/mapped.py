@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,6 +16,7 @@ from andon.observe.logs.heads import first_lines
 from andon.observe.logs.mapping import LogMap
 from andon.observe.logs.reading import Shape, TextLines
 from andon.observe.logs.scan import BACKSLASH, DOUBLED, GOOD, JSON, UNFIT, fields, pairs
+from andon.records.kinds import ALERT
 
 if TYPE_CHECKING:
     from andon.observe.jsonlines import Skipped
@@ -49,12 +50,15 @@ def named(line: bytes, separator: str) -> list[str]:
 class MappedLines(TextLines):
     """``head``: the beginning of the file, for the names of its fields. Raises ValueError where they are not there."""
 
-    def __init__(self, mapping: LogMap, head: bytes, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, mapping: LogMap, head: bytes, state: Mapping[str, Any] | None = None, inside: Sequence[str] = ()
+    ) -> None:
         super().__init__(state)
         self.mapping, self.source, self.kinds = mapping, mapping.source, (mapping.kind,)
         self._header = b""
         self._columns: list[str] = []
-        slots = contacts.SLOTS if mapping.kind == "contact" else flows.SLOTS
+        slots = _slots(mapping.kind)
+        self._prefixes = tuple(inside)
         self._slot = {field: slots.index(slot) for slot, field in mapping.fields.items()}
         if mapping.format == "csv":
             self._columns = self._named(head, state)
@@ -92,7 +96,7 @@ class MappedLines(TextLines):
                 self.line, self.comments = 2, self.comments + 1
                 data = rest
         for kind, batch in super().read(data, skipped):
-            yield kind, self._given(batch)
+            yield kind, batch if kind == ALERT else self._given(batch)
 
     def _shape(self) -> Shape:
         return self._made
@@ -102,6 +106,14 @@ class MappedLines(TextLines):
         clocks = [plan(mapping.clocks[0], mapping.zone), plan((*mapping.clocks, "epoch")[1])]
         written = np.full(slots, _WRITTEN[mapping.format], np.uint8)
         has = frozenset(mapping.fields)
+        if mapping.kind == ALERT:
+            from andon.observe.alerts.columns import Inside
+            from andon.observe.alerts.shape import Alerts
+
+            return Alerts(
+                mapping.source, (clocks[0], clocks[1]), written, Inside(self._prefixes), mapping.values, mapping.maps,
+                line=lambda: self.line,
+            )  # fmt: skip
         if mapping.kind == "flow":
             return flows.Flows(
                 mapping.source, has, (clocks[0], clocks[1]), written, mapping.unit, mapping.at_end
@@ -166,6 +178,14 @@ class MappedLines(TextLines):
         plain = np.where(null, json.ABSENT, np.where(what > json.ESCAPED, json.TEXT, what))
         where = row[:, None], self._slots[None, :]
         begins[where], ends[where], kinds[where] = first, last, plain
+
+
+def _slots(kind: str) -> tuple[str, ...]:
+    if kind == ALERT:
+        from andon.observe.alerts.shape import SLOTS
+
+        return SLOTS
+    return contacts.SLOTS if kind == "contact" else flows.SLOTS
 
 
 def _with(batch: pa.RecordBatch, name: str, column: pa.Array) -> pa.RecordBatch:

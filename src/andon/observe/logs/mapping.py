@@ -1,6 +1,7 @@
-"""Mappings: which field of a CSV, key=value or JSON log is which column of a contact or flow, as a TOML file says.
+"""Mappings: which field of a CSV, key=value or JSON log is which column of a contact, flow or alert, as a TOML file
+says.
 
-    kind = "contact"                 # or "flow"
+    kind = "contact"                 # or "flow", "alert"
     source = "gateway"               # what the records are called
     format = "csv"                   # or "pairs" (key=value), "json" (one object a line)
     separator = ","                  # of csv and pairs; "\\t" for a tab, " " for any number of blanks
@@ -15,9 +16,12 @@
     method = { value = "GET" }       # the same for all
     mime = { from = "type", map = { "1" = "text/html" } }
 
-Columns of a contact: ts, address, user, url, host, port, scheme, path, query, method, status, action, server, bytes_in,
-bytes_out, duration, referer, agent, mime, location, category, sni, refused. Of a flow: ts, duration, src, dst,
-src_port, dst_port, protocol, service, state, bytes_in, bytes_out, packets_in, packets_out.
+Columns of a contact: ts, address, user, url, host, port, scheme, path, query, method, status, action, server,
+bytes_in, bytes_out, duration, referer, agent, mime, location, category, sni, refused. Of a flow: ts, duration, src,
+dst, src_port, dst_port, protocol, service, state, bytes_in, bytes_out, packets_in, packets_out. Of an alert: ts,
+product, rule, title, severity, category, host, address, user, src, src_port, dst, dst_port, protocol, name, path,
+digest, command, attack, cve, action, count, uid, site; severity is a word or a number from 0 to 10, or what ``map``
+makes one of.
 """
 
 from __future__ import annotations
@@ -36,12 +40,32 @@ _KEYS: Final = frozenset({"kind", "source", "format", "separator", "header", "co
 _WORDS: Final = {
     "contact": ("address", "user", "method", "action", "scheme", "mime", "category", "agent"),
     "flow": ("protocol", "service", "state"),
+    "alert": (
+        "product",
+        "rule",
+        "title",
+        "severity",
+        "category",
+        "host",
+        "address",
+        "user",
+        "protocol",
+        "action",
+        "site",
+    ),
 }
 _OTHERS: Final = {
     "contact": ("url", "host", "port", "path", "query", "status", "server", "bytes_in", "bytes_out", "referer",
                 "location", "sni"),
     "flow": ("src", "dst", "src_port", "dst_port", "bytes_in", "bytes_out", "packets_in", "packets_out"),
+    "alert": ("src", "src_port", "dst", "dst_port", "name", "path", "digest", "command", "attack", "cve", "count",
+              "uid"),
 }  # fmt: skip
+_NEEDED: Final[dict[str, tuple[set[str], ...]]] = {
+    "contact": ({"address", "user"}, {"url", "host", "sni"}),
+    "flow": ({"src"}, {"dst"}),
+    "alert": ({"rule", "title"},),
+}
 _LARGEST: Final = 1 << 20  # bytes of a mapping
 
 
@@ -84,7 +108,7 @@ def parse(given: Mapping[str, Any]) -> LogMap:
         raise ValueError(f"{strange[0]!r} is no key of a mapping ({', '.join(sorted(_KEYS))})")
     kind, form = str(given.get("kind", "contact")), str(given.get("format", ""))
     if kind not in _WORDS:
-        raise ValueError(f"kind is contact or flow, not {kind!r}")
+        raise ValueError(f"kind is contact, flow or alert, not {kind!r}")
     if form not in FORMATS:
         raise ValueError(f"format is one of {', '.join(FORMATS)}, not {form!r}")
     separator = str(given.get("separator", "," if form == "csv" else " "))
@@ -100,7 +124,7 @@ def parse(given: Mapping[str, Any]) -> LogMap:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"columns.{name}: {error}") from error
     fields = build.fields
-    needed = ({"src"}, {"dst"}) if kind == "flow" else ({"address", "user"}, {"url", "host", "sni"})
+    needed = _NEEDED[kind]
     for some in ({"time"}, *needed):
         if not some & fields.keys():
             names = " or ".join(sorted(some)).replace("time", "ts")
@@ -134,7 +158,7 @@ class _Build:
         """One column. Raises ValueError, KeyError, TypeError."""
         if name == "ts":
             self._time(said)
-        elif name == "duration":
+        elif name == "duration" and self.kind != "alert":
             _only(said, "from", "unit")
             self.fields["elapsed"] = _field(said["from"])
             if said.get("unit", "s") not in _UNITS:
@@ -159,7 +183,14 @@ class _Build:
             _only(said, "from")
             self.fields[name] = _field(said["from"])
         else:
-            known = sorted({"ts", "duration", *_WORDS[self.kind], *_OTHERS[self.kind]})
+            known = sorted(
+                {
+                    "ts",
+                    *(() if self.kind == "alert" else ("duration",)),
+                    *_WORDS[self.kind],
+                    *_OTHERS[self.kind],
+                }
+            )
             raise ValueError(f"no column of a {self.kind}; there are {', '.join(known)}")
 
     def _time(self, said: Mapping[str, Any]) -> None:

@@ -1,4 +1,5 @@
-"""Zeek's logs, as text with headings or as JSON lines: http, dns and ssl give contacts, conn gives flows.
+"""Zeek's logs, as text with headings or as JSON lines: http, dns and ssl give contacts, conn gives
+flows, notice gives alerts.
 
 Which log a file is, its heading says (``#path``), or ``_path``, or the fields that its lines have; one file may hold
 several. Other logs of Zeek (x509, files, weird, ...) are recognised, and their lines are counted as not of use here.
@@ -16,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from andon.observe.logs.options import Options
-from andon.records.kinds import CONTACT, FLOW
+from andon.records.kinds import ALERT, CONTACT, FLOW
 
 if TYPE_CHECKING:
     from andon.observe.jsonlines import Block, Skipped
@@ -39,14 +40,15 @@ def recognise(head: bytes, name: str) -> bool:
         return False
     spelled = any(mark in first for mark in (b'"id.orig_h"', b'"id_orig_h"', b'"id.resp_h"'))
     nested = b'"id"' in first and b'"orig_h"' in first
-    other = b'"_path"' in first or (b'"fuid"' in first or b'"certificate.version"' in first)
+    other = b'"note"' in first and b'"actions"' in first
+    other |= b'"_path"' in first or (b'"fuid"' in first or b'"certificate.version"' in first)
     return b'"ts"' in first and (spelled or nested or other)
 
 
 def lines(head: bytes, options: Options, state: Mapping[str, Any] | None) -> Lines:
     if any(line.startswith(b"#") for line in head.split(b"\n", _LOOK)[:_LOOK]):
-        return Text(state)
-    return Json(head, state)
+        return Text(state, options)
+    return Json(head, state, options)
 
 
 class Text:
@@ -54,15 +56,15 @@ class Text:
 
     source = "zeek"
 
-    def __init__(self, state: Mapping[str, Any] | None) -> None:
+    def __init__(self, state: Mapping[str, Any] | None, options: Options | None = None) -> None:
         from andon.observe.logs.zeek_records import FIELDS, Reader, paths_of
         from andon.observe.logs.zeek_scan import Heading
 
-        self.kinds: tuple[str, ...] = (CONTACT, FLOW)
+        self.kinds: tuple[str, ...] = (CONTACT, FLOW, ALERT)
         self._heading = Heading.of(state["heading"]) if state else Heading()
         self._line = int(state["line"]) if state else 1
         self._wanted = {log: paths_of(log) for log in FIELDS}
-        self._reader = Reader()
+        self._reader = Reader(inside=options.inside if options is not None else ())
 
     def read(self, data: bytes, skipped: Skipped) -> Iterator[tuple[str, pa.RecordBatch]]:
         from andon.observe.logs.zeek_records import log_of
@@ -83,15 +85,15 @@ class Json:
 
     source = "zeek"
 
-    def __init__(self, head: bytes, state: Mapping[str, Any] | None) -> None:
+    def __init__(self, head: bytes, state: Mapping[str, Any] | None, options: Options | None = None) -> None:
         from andon.observe.jsonlines import Paths, Words
         from andon.observe.logs.zeek_records import FIELDS, MARKS, Reader
 
-        self.kinds: tuple[str, ...] = (CONTACT, FLOW)
+        self.kinds: tuple[str, ...] = (CONTACT, FLOW, ALERT)
         self._line = int(state["line"]) if state else 1
         self._spelled = str(state["spelled"]) if state else _spelling(head)
         self._bad = bool(state["bad"]) if state else False  # there were lines that are no JSON
-        self._reader = Reader(self._name)
+        self._reader = Reader(self._name, inside=options.inside if options is not None else ())
         fields = dict.fromkeys(name for log in FIELDS.values() for name in log)
         fields.update(dict.fromkeys(field for _, field in MARKS))
         self._paths = Paths(["_path", *dict.fromkeys(self._name(field) for field in fields)])

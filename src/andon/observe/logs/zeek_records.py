@@ -1,4 +1,4 @@
-"""Lines of Zeek's http, dns, ssl and conn logs as contacts and flows.
+"""Lines of Zeek's http, dns, ssl and conn logs as contacts and flows, of its notice log as alerts.
 
 Text and JSON logs have the same fields, and once their values are places in a buffer (``observe.jsonlines.Block``) they
 are read alike. quic.log is not read: Zeek writes the handshake that it saw into ssl.log as well, and a contact counts
@@ -8,7 +8,7 @@ over: they are no contact with a destination.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from andon.observe.alerts.columns import Inside
 from andon.observe.jsonlines import NO_TIME, Block, Paths, Skipped
 from andon.observe.jsonlines.kernel import ABSENT
 from andon.observe.logs.encode import (
@@ -49,10 +50,12 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "ts", *_ENDS, "proto", "service", "duration", "orig_bytes", "resp_bytes", "conn_state", "history",
             "orig_pkts", "resp_pkts", "orig_ip_bytes", "resp_ip_bytes",
         ),
+        "notice": ("ts", "uid", *_ENDS, "proto", "note", "msg", "sub", "src", "dst", "p", "dropped", "actions"),
     }
 )  # fmt: skip
 # Fields that a log has, by its name, where neither its #path nor _path tells which it is; the surest first.
 MARKS: Final = (
+    ("notice", "note"),
     ("quic", "client_initial_dcid"),
     ("http", "trans_depth"),
     ("conn", "conn_state"),
@@ -86,14 +89,22 @@ def paths_of(log: str) -> Paths:
 class Reader:
     """Blocks of one log to records. ``names``: how the four ends of a connection are spelled, if not as in Zeek."""
 
-    def __init__(self, names: Callable[[str], str] | None = None, has: Collection[str] | None = None) -> None:
+    def __init__(
+        self,
+        names: Callable[[str], str] | None = None,
+        has: Collection[str] | None = None,
+        inside: Sequence[str] = (),
+    ) -> None:
+        self._inside = Inside(inside)
         self._name = names or (lambda field: field.replace(".", "\\."))
         self.has = has  # fields that the log has; None where lines leave out what is unset
         self.separator = ","
 
     def read(self, log: str, block: Block, skipped: Skipped) -> Iterator[Record]:
         times = block.times(self._name("ts"))
-        good = (times != NO_TIME) & block.filled(self._name("id.orig_h"))
+        good = times != NO_TIME
+        if log != "notice":  # which may be about no connection
+            good &= block.filled(self._name("id.orig_h"))
         if not good.all():
             for reason, rows in (
                 ("no time", times == NO_TIME),
@@ -233,6 +244,11 @@ class Reader:
                 "packets_in": back,
             },
         )
+
+    def _notice(self, block: Block, times: np.ndarray, skipped: Skipped) -> Record | None:
+        from andon.observe.alerts.notice import records
+
+        return records(block, times, skipped, self._name, self._inside)
 
     def _answered(self, block: Block, back: np.ndarray) -> pa.Array:
         """Packets came back; where they are not counted, the history or the state tells."""

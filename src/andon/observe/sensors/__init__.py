@@ -29,6 +29,7 @@ LOOK: Final = 256 * 1024  # bytes, decompressed, by which a file is recognised
 _COMPRESSED: Final = (".gz", ".zst", ".lz4")
 _FIRST: Final = "andon.observe.sensors.captures"
 _OURS: Final = (
+    "andon.observe.sensors.alerts",
     "andon.observe.sensors.sightings",
     "andon.observe.sensors.honeypots",
     "andon.observe.sensors.assets",
@@ -80,8 +81,12 @@ def sniff(path: str | Path, options: Options | None = None) -> Sensor | None:
 
 def with_options(sensor: Sensor, options: Options | None) -> Sensor:
     """The sensor, told what the operator says about logs if it is one for logs."""
-    if options is None or sensor.name != "log":
+    if options is None or sensor.name not in ("log", "alert"):
         return sensor
+    if sensor.name == "alert":
+        from andon.observe.sensors.alerts import Alerts
+
+        return Alerts(options)
     from andon.observe.sensors.logs import Logs
 
     return Logs(options)

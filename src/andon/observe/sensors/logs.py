@@ -1,4 +1,4 @@
-"""Logs of proxies and sensors (``observe.logs``): contacts and flows."""
+"""Logs of proxies and sensors (``observe.logs``): contacts, flows, and what Suricata and Zeek raise alerts about."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from andon.observe.logs.options import Options
-from andon.records.kinds import CONTACT, FLOW, marked
+from andon.records.kinds import ALERT, CONTACT, FLOW, marked
 
 if TYPE_CHECKING:
     from andon.observe.jsonlines import Skipped
@@ -23,7 +23,7 @@ class Logs:
     options: Options = field(default_factory=Options)
     name: str = "log"
     kind: str = CONTACT
-    kinds: tuple[str, ...] = (CONTACT, FLOW)
+    kinds: tuple[str, ...] = (CONTACT, FLOW, ALERT)
 
     def recognise(self, head: bytes, name: str) -> bool:
         from andon.observe.logs import format_of

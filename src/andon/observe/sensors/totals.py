@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from andon.observe.sensors import ASSETS, Sensor
 from andon.records.finding import timestamp
-from andon.records.kinds import CONTACT, DARKNET_SOURCE, FLOW, KINDS, REPORT, kind_of
+from andon.records.kinds import ALERT, CONTACT, DARKNET_SOURCE, FLOW, KINDS, REPORT, kind_of
 from andon.sketch.rows import KeyedRows
 from andon.sketch.texts import text_keys
 
@@ -94,6 +94,21 @@ class _Seen:
         self.distinct_texts("addresses", batch.column("dst"))
         self._lines(batch)
 
+    def alerts(self, batch: pa.RecordBatch) -> None:
+        self.sums["alerts"] += batch.num_rows
+        self.distinct_texts("alert_hosts", batch.column("host"))
+        product, rule = batch.column("product"), batch.column("rule")
+        pairs = np.asarray(product.indices, np.int64) << 32 | np.asarray(rule.indices, np.int64)
+        pairs = np.unique(pairs)
+        both = pc.binary_join_element_wise(
+            product.dictionary.take(pa.array(pairs >> 32)),
+            rule.dictionary.take(pa.array(pairs & 0xFFFFFFFF)),
+            "\x1f",
+        )
+        self.distinct_texts("signatures", both.dictionary_encode())
+        held = batch.column("source").value_counts()
+        self.parts.update({item["values"]: item["counts"] for item in held.to_pylist()})
+
     def _lines(self, batch: pa.RecordBatch) -> None:
         self.distinct_texts("terminals", batch.column("terminal"))
         for name in ("bytes_in", "bytes_out"):
@@ -121,7 +136,9 @@ class _Seen:
 
 _TAKE: Final[Mapping[str, Callable[[_Seen, pa.RecordBatch], None]]] = MappingProxyType(
     {DARKNET_SOURCE: _Seen.sources, REPORT: _Seen.reports, ASSETS: _Seen.assets,
-     CONTACT: _Seen.contacts, FLOW: _Seen.flows}
+     CONTACT: _Seen.contacts, FLOW: _Seen.flows, ALERT: _Seen.alerts}
 )  # fmt: skip
-_PARTS: Final = MappingProxyType({REPORT: "mentions", ASSETS: "basis", CONTACT: "formats", FLOW: "formats"})
+_PARTS: Final = MappingProxyType(
+    {REPORT: "mentions", ASSETS: "basis", CONTACT: "formats", FLOW: "formats", ALERT: "formats"}
+)
 _TEXTS: Final = 1 << 20
