@@ -61,6 +61,11 @@ def test_files_that_cannot_be_scored_are_named(tmp_path):
     _run("learn", "show", "url", "--model", str(tmp_path / "m.npz"), code=1)
 
 
+@pytest.mark.parametrize("kind", ["url", "screening", "vulnerability"])
+def test_the_card_of_a_shipped_model_is_shown(kind):
+    assert json.loads(_run("learn", "show", kind))["digest"] == registry.shipped()[kind].digest
+
+
 def test_a_model_is_trained_shown_and_used(tmp_path):
     data, model = tmp_path / "urls.parquet", tmp_path / "own.npz"
     pyarrow.parquet.write_table(pa.table(labelled()), data)

@@ -50,10 +50,15 @@ def load(path: Path | IO[bytes]) -> Model:
 
 def save(model: Model, path: Path) -> None:
     """Write a model file; equal models give equal files on one machine."""
+    with path.open("wb") as file:
+        write(model, file)
+
+
+def write(model: Model, file: IO[bytes]) -> None:
+    """The same into something that is open."""
     card = json.dumps(dict(model.card) | {"kind": model.kind}, sort_keys=True, ensure_ascii=False).encode()
     arrays = {name: np.ascontiguousarray(model.arrays[name]) for name in sorted(model.arrays)}
-    with path.open("wb") as file:
-        np.savez_compressed(file, card=np.frombuffer(card, np.uint8), **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(file, card=np.frombuffer(card, np.uint8), **arrays)  # type: ignore[arg-type]
 
 
 class Shipped(Mapping[str, Model]):

@@ -22,6 +22,7 @@ import pyarrow as pa
 from andon.detect.darknet.backscatter import kernel
 from andon.detect.darknet.backscatter.asked import WORDS
 from andon.records.columns import column
+from andon.sketch.places import places_of
 from andon.sketch.rows import Column, KeyedRows
 from andon.sketch.state import StateError, pack, unpack
 
@@ -56,6 +57,8 @@ ANSWER_SPEC = {"packets": Column("u4")}
 PAIR_LIMIT = 80_000
 BIN_LIMIT = 600_000
 ANSWER_LIMIT = 600_000
+_SPARSE = 2  # version of the bytes in which ``asked`` is given by its words that are not zero
+_FEW = WORDS // 2  # of them; with more, all words are fewer bytes
 LIMIT = 64 << 20  # bytes: 600,000 rows of 64 + 600,000 of 12 + 80,000 of 62 + 4 MiB, with headers
 
 
@@ -106,10 +109,18 @@ class Summary:
 
     def to_bytes(self) -> bytes:
         parts = [
-            pack("backscatter", 1, {"asked": self.asked, "totals": self.totals}),
+            self._filter_bytes(),
             *(rows.to_bytes() for rows in (self.pairs, self.bins, self.answers)),
         ]
         return struct.pack("<4Q", *(len(part) for part in parts)) + b"".join(parts)
+
+    def _filter_bytes(self) -> bytes:
+        """``asked`` by the words that are not zero where they are few, as they are wherever the telescope is known."""
+        places = places_of(self.asked).astype("<u4", copy=False)
+        if places.size <= _FEW:
+            arrays = {"places": places, "words": self.asked[places], "totals": self.totals}
+            return pack("backscatter", _SPARSE, arrays)
+        return pack("backscatter", 1, {"asked": self.asked, "totals": self.totals})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -120,15 +131,32 @@ class Summary:
             raise StateError("damaged backscatter summary: lengths of its parts do not add up")
         ends = np.cumsum((32, *sizes)).tolist()
         parts = [data[start:end] for start, end in pairwise(ends)]
-        arrays, _ = unpack("backscatter", 1, parts[0])
-        if arrays["asked"].shape != (WORDS,) or arrays["totals"].shape != (kernel.TOTALS,):
-            raise StateError("backscatter summary of another shape")
         summary = cls.__new__(cls)
-        summary.asked, summary.totals = arrays["asked"], arrays["totals"]
+        summary.asked, summary.totals = _filter(parts[0])
         summary.pairs = KeyedRows.from_bytes(parts[1], PAIR_SPEC)
         summary.bins = KeyedRows.from_bytes(parts[2], BIN_SPEC)
         summary.answers = KeyedRows.from_bytes(parts[3], ANSWER_SPEC)
         return summary
+
+
+def _filter(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """(asked, totals) of what ``_filter_bytes`` gave. Raises StateError."""
+    try:
+        arrays, _ = unpack("backscatter", _SPARSE, data)
+    except StateError:
+        arrays, _ = unpack("backscatter", 1, data)
+    try:
+        if "asked" in arrays:
+            asked = arrays["asked"]
+        else:
+            asked = np.zeros(WORDS, np.uint64)
+            asked[arrays["places"]] = arrays["words"]
+        totals = arrays["totals"]
+    except (KeyError, IndexError, ValueError) as error:
+        raise StateError(f"damaged backscatter summary: {error}") from error
+    if asked.shape != (WORDS,) or totals.shape != (kernel.TOTALS,):
+        raise StateError("backscatter summary of another shape")
+    return asked, totals
 
 
 def _parts(rows: KeyedRows) -> tuple[object, ...]:

@@ -50,7 +50,7 @@ class SynchronyEngine:
     """See the module text. Raises ValueError for settings out of range."""
 
     name: ClassVar[str] = "darknet.synchrony"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reads: ClassVar[tuple[str, ...]] = ("packet",)
     columns: ClassVar[tuple[str, ...]] = READ
     window: ClassVar[Window] = Window(tile="10min", spans=("10min",))

@@ -27,11 +27,16 @@ from typing import Final, Self
 import numpy as np
 
 from andon.detect.darknet.synchrony.baseline import admit_units
+from andon.detect.darknet.synchrony.kernel import UNITS
 from andon.sketch.state import StateError
 
 HOURS: Final = 24
 SCALES: Final = 4
-_A = 0.02  # shape of a level before anything is known
+_A = 0.02  # least shape of a level before anything is known of its port
+_QUIET, _ALIKE = (
+    20.0,
+    10.0,
+)  # networks of a port that says what quiet ports are like; largest shape they can have
 _EVEN = 16.0  # weight, in networks, of an even day
 _NEWEST: Final = (1.0, 0.6, 0.5, 0.4)  # weight of the newest day among one, two, three, more
 _DAYS_WORTH: Final = (0.0, 1.0, 1.9, 2.6, 3.5)  # days of counts behind such a mean
@@ -192,11 +197,25 @@ class Reference:
                 past[:, k] = self.past[:, known].mean(axis=1)
         mean = past.mean(axis=1)
         behind = 6 * HOURS * days * mean
-        level = (behind + _A) / (6 * HOURS * days + 1)
+        a, b = self._prior(behind, 6 * HOURS * days)
+        level = (behind + a) / (6 * HOURS * days + b)
         smooth = (np.roll(past, 1, axis=1) + 2 * past + np.roll(past, -1, axis=1)) / 4
         weight = 6 * days * 8 / 3  # ten-minute counts behind a smoothed hour
         shape = (weight * smooth + _EVEN) / (weight * mean + _EVEN)[:, None]
-        return shape * level[:, None], 1 / (behind + _A), 0.5 / (weight * mean + _EVEN)
+        return shape * level[:, None], 1 / (behind + a), 0.5 / (weight * mean + _EVEN)
+
+    @staticmethod
+    def _prior(behind: np.ndarray, exposure: float) -> tuple[float, float]:
+        """Shape and exposure (spans) of the gamma prior of a level, by the moments of the counts of quiet ports, those
+        included of which nothing is kept (empirical Bayes, Robbins 1956). On a large telescope every port has a source
+        or two a day, and one that had none yesterday is no stranger to them; on a small one most have none ever, and
+        then the least shape holds."""
+        quiet = behind[behind < _QUIET]
+        number = max(len(quiet) + UNITS - len(behind), 1)
+        mean = float(quiet.sum()) / number
+        above = float((quiet**2).sum()) / number - mean**2 - mean
+        shape = min(mean**2 / above, _ALIKE) if above > 0 else _ALIKE
+        return (shape, shape * exposure / mean) if mean > 0 and shape > _A else (_A, 1.0)
 
     def _plan(self, hour: int, spec: Spec) -> None:
         """What holds throughout an hour."""
@@ -283,7 +302,9 @@ class Reference:
         worth = np.array(_DAYS_WORTH)[np.minimum(self.days, len(_DAYS_WORTH) - 1).astype(int)]
         days = float(worth.mean()) if self.days.all() else 1.0
         phi = float(self.pool.reshape(SCALES, -1)[j, 0])
-        return common * spans * _A / (6 * HOURS * days + 1), 1 / _A + 0.5 / _EVEN + phi
+        behind = 6 * HOURS * days * self.past.mean(axis=1, dtype=np.float64)
+        a, b = self._prior(behind, 6 * HOURS * days)
+        return common * spans * a / (6 * HOURS * days + b), 1 / a + 0.5 / _EVEN + phi
 
     def learn(self, spec: Spec, j: int, given: Expected, trusted: np.ndarray) -> None:
         """Learn phi of ``trusted`` units (bool) from a prediction that has come to its end."""

@@ -20,6 +20,7 @@ import numpy as np
 
 from andon.detect.darknet.tools.kernels import count_lanes, record_hits, take_samples
 from andon.sketch.countmin import CountMin
+from andon.sketch.places import places_of
 from andon.sketch.rows import Column, KeyedRows
 from andon.sketch.state import StateError, pack, unpack
 
@@ -122,7 +123,7 @@ class ToolsSummary:
 
     def to_bytes(self) -> bytes:
         flat = self.ports.reshape(-1)
-        places = np.flatnonzero(flat).astype("<u4")
+        places = places_of(flat).astype("<u4", copy=False)
         head = pack(
             "darknet.tools",
             1,

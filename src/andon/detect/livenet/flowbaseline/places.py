@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from andon.records import inside
 from andon.records.domains import NAME, kinds_of_hosts
-from andon.records.inside import PRIVATE
 from andon.sketch.texts import text_keys
 
-_DOTTED: Final = r"^\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}$"
 _OTHER: Final = 1 << 40  # peers that are no IPv4 network
 
 
@@ -24,37 +23,22 @@ class Inside:
 
     def __init__(self, prefixes: Sequence[str]) -> None:
         self.given = bool(prefixes)
-        nets = [ip_network(prefix, strict=False) for prefix in (prefixes or PRIVATE)]
-        four = sorted(
-            (int(n.network_address), int(n.broadcast_address)) for n in nets if isinstance(n, IPv4Network)
-        )
-        self._low = np.array([low for low, _ in four], np.int64)
-        self._high = (
-            np.maximum.accumulate(np.array([high for _, high in four], np.int64)) if four else self._low
-        )
-        self._six = [n for n in nets if isinstance(n, IPv6Network)]
+        self._inside = inside.Inside(prefixes)
 
     def find(self, addresses: pa.Array) -> tuple[np.ndarray, np.ndarray]:
         """(whether each is inside, its peers: the /24 as a number, or a number of its own kind) of distinct texts."""
-        number = len(addresses)
-        within, peer = np.zeros(number, np.bool_), np.full(number, _OTHER, np.int64)
-        dotted = pc.match_substring_regex(addresses, _DOTTED).to_numpy(zero_copy_only=False)
+        # A pseudonym of an address is of one inside.
+        within = self._inside.find(addresses) | np.array(pc.starts_with(addresses, "addr-"), bool)
+        peer = np.full(len(addresses), _OTHER, np.int64)
+        dotted = pc.match_substring_regex(addresses, inside.DOTTED).to_numpy(zero_copy_only=False)
         rows = np.flatnonzero(dotted)
         if len(rows):
-            parts = pc.split_pattern(addresses.take(pa.array(rows)), ".")
-            octets = parts.values.cast(pa.int64()).to_numpy().reshape(-1, 4)
-            good = (octets <= 255).all(axis=1)
-            value = octets @ np.array([1 << 24, 1 << 16, 1 << 8, 1])
-            at = np.searchsorted(self._low, value, "right") - 1
-            if len(self._low):
-                within[rows] = good & (at >= 0) & (value <= self._high[np.maximum(at, 0)])
-            peer[rows] = value >> 8
+            octets = pc.split_pattern(addresses.take(pa.array(rows)), ".").values.cast(pa.int64()).to_numpy()
+            peer[rows] = octets.reshape(-1, 4) @ np.array([1 << 16, 1 << 8, 1, 0])
         others = np.flatnonzero(~dotted)
         if len(others):
             texts = addresses.take(pa.array(others)).to_pylist()
-            # A pseudonym of an address is of one inside.
-            for row, text in zip(others.tolist(), texts, strict=True):
-                within[row], peer[row] = self._one(text)
+            peer[others] = [_peers_of(text) for text in texts]
         return within, peer
 
     @staticmethod
@@ -63,16 +47,17 @@ class Inside:
         made: np.ndarray = kinds_of_hosts(texts) != NAME
         return made
 
-    def _one(self, text: str) -> tuple[bool, int]:
-        try:
-            address = ip_address(text.split("%", 1)[0])
-        except ValueError:
-            return text.startswith("addr-"), _OTHER
-        if address.version == 4:
-            return False, _OTHER
-        head = str(ip_network(f"{address}/64", strict=False))
-        kept = int(text_keys(pa.array([head]))[0]) & 0x7FFFFFFFFF
-        return any(address in net for net in self._six), _OTHER + 1 + kept
+
+def _peers_of(text: str) -> int:
+    """Of what is no dotted address: the /64 of an IPv6 address as a number."""
+    try:
+        address = ip_address(text.split("%", 1)[0])
+    except ValueError:
+        return _OTHER
+    if address.version == 4:
+        return _OTHER
+    head = str(ip_network(f"{address}/64", strict=False))
+    return _OTHER + 1 + (int(text_keys(pa.array([head]))[0]) & 0x7FFFFFFFFF)
 
 
 _NO_HOST: Final = Inside(("0.0.0.0/8", "224.0.0.0/3", "ff00::/8", "::/128"))
