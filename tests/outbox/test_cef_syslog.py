@@ -113,7 +113,7 @@ def test_a_finding_fills_the_keys_of_cef() -> None:
         "198.51.100.7",
         "7",
         "1000",
-        "2000",
+        "2500",
     )
     assert (fields["cs1"], fields["cs1Label"]) == (finding.id, "finding")
     assert fields["externalId"] == "a" * 32

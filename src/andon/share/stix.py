@@ -14,14 +14,14 @@ from typing import Any
 
 from andon.records.expression import NotExpressible
 from andon.share.card import Card
+from andon.share.formats.stix_ids import NAMESPACE, stamp
 
-NAMESPACE = uuid.UUID("7d9b4c9e-5d0c-5a57-9c1e-3d6d0a7b1f10")  # ours, for ids of indicators and bundles
-_UNKNOWN_TIME = "1970-01-01T00:00:00.000Z"
+__all__ = ["NAMESPACE", "bundle", "indicator"]
 
 
 def indicator(card: Card) -> dict[str, Any]:
     """The Indicator of a card. Raises NotExpressible where BPF cannot say the relation."""
-    first, issued = _milliseconds(card.first_seen), _milliseconds(card.issued)
+    first, issued = stamp(card.first_seen), stamp(card.issued)
     body: dict[str, Any] = {
         "type": "indicator",
         "spec_version": "2.1",
@@ -66,15 +66,3 @@ def bundle(cards: Sequence[Card]) -> tuple[str, list[tuple[Card, str]]]:
     return json.dumps(
         {"type": "bundle", "id": f"bundle--{identity}", "objects": made}, ensure_ascii=False
     ), left_out
-
-
-def _milliseconds(time: str) -> str:
-    """A time of ours with the three fraction digits that STIX 2.1 asks for.
-
-    >>> _milliseconds("2026-01-01T00:00:00.123456789Z"), _milliseconds("2026-01-01T00:00:00Z")
-    ('2026-01-01T00:00:00.123Z', '2026-01-01T00:00:00.000Z')
-    """
-    if not time:
-        return _UNKNOWN_TIME
-    seconds, _, fraction = time.rstrip("Z").partition(".")
-    return f"{seconds}.{fraction[:3]:0<3}Z"

@@ -14,12 +14,13 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from andon.share.outbox.digest import fold
-from andon.share.outbox.parcel import DIGEST, Refused, Sink, Unreachable, one_line, parcel
+from andon.share.outbox.parcel import DIGEST, Refused, Sink, Unreachable, Withheld, one_line, parcel
 from andon.store.casebook import Casebook, Queued
 from andon.store.errors import StoreError
 
 SECOND = 1_000_000_000
 _REFUSALS = 3  # in a row: then it is the sink, not the message, and the sink rests
+_WITHHELD = "withheld: "
 _ATTEMPTS = 10  # at least, before a message is given up: a clock that jumps ahead must not kill the queue
 
 
@@ -37,12 +38,14 @@ class Patience:
 @dataclass
 class Report:
     """What happened since the last report. ``errors``: last trouble by sink; ``unknown``: sinks that messages
-    wait for and that nobody configured."""
+    wait for and that nobody configured; ``withheld``: messages that were not to leave by their sink, which are
+    not among the delivered."""
 
     delivered: int = 0
     failed: int = 0
     dead: int = 0
     folded: int = 0
+    withheld: int = 0
     errors: dict[str, str] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
 
@@ -52,6 +55,7 @@ class Report:
         self.failed += other.failed
         self.dead += other.dead
         self.folded += other.folded
+        self.withheld += other.withheld
         self.errors.update(other.errors)
 
 
@@ -118,8 +122,10 @@ class Delivery:
         refusals = 0
         for message in self._due(sink, left):
             try:
-                self._deliver(sink, message)
-                report.delivered += 1
+                if self._deliver(sink, message):
+                    report.delivered += 1
+                else:
+                    report.withheld += 1
                 refusals = 0
             except Unreachable as error:
                 self._failed(message, error, report, refused=False)
@@ -142,7 +148,8 @@ class Delivery:
         single = [message for message in due if message.kind != DIGEST]
         return digests + single[: min(left, self._patience.batch)]
 
-    def _deliver(self, sink: Sink, message: Queued) -> None:
+    def _deliver(self, sink: Sink, message: Queued) -> bool:
+        """Whether it left; False if it was withheld."""
         taken = self._taken[sink.name]
         if message.id not in taken:
             members = self._book.members(message.id) if message.kind == DIGEST else ()
@@ -151,12 +158,14 @@ class Delivery:
                 taken[message.id] = sink.send(parcel(message, members), now, self._patience.delivery)
             except (Unreachable, Refused):
                 raise
+            except Withheld as reason:
+                taken[message.id] = f"{_WITHHELD}{reason}"
             except (
                 Exception
             ) as error:  # a sink of a third party, or a case nobody thought of: the queue goes on
                 raise Unreachable(f"{type(error).__name__}: {error}") from error
         self._book.delivered(message.id, self._clock(), taken[message.id])
-        del taken[message.id]
+        return not taken.pop(message.id).startswith(_WITHHELD)
 
     def _failed(self, message: Queued, error: Exception, report: Report, refused: bool) -> None:
         now = self._clock()

@@ -2,7 +2,8 @@
 
 Two ways to fail. *Unreachable*: nothing can be delivered there now (down, slow, wrong password, disk full); the queue
 of that sink waits and keeps its order. *Refused*: the sink is there and rejects this one message for what it is;
-it is tried again later and those behind it go first.
+it is tried again later and those behind it go first. Something else is a message that is *withheld*: it may not leave
+by this sink (its TLP, ``share.policy``); it is taken off the queue with that remark in the audit log, and counted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from andon.records.finding import timestamp
+from andon.share.policy import Withheld
 from andon.store.casebook import Queued
+
+__all__ = [
+    "DIGEST", "MESSAGE_SCHEMA", "Parcel", "Refused", "Sink", "Unreachable", "Withheld", "body_text", "one_line",
+    "parcel",
+]  # fmt: skip
 
 MESSAGE_SCHEMA = "andon.message/1"
 DIGEST = "digest"  # the kind of a message that carries others
@@ -81,7 +88,7 @@ class Sink(Protocol):
 
     def send(self, parcel: Parcel, now: int, seconds: float) -> str:
         """Deliver, within about ``seconds``; ``now`` is the time in ns. Gives a remark to write down ("" for none).
-        Raises Unreachable or Refused."""
+        Raises Unreachable or Refused, and Withheld for what must not leave by it."""
 
 
 def parcel(message: Queued, members: Sequence[Queued] = ()) -> Parcel:

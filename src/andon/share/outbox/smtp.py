@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from andon.share.outbox.dial import Deadline, checked_host, tls_context
+from andon.share.outbox.formatted import admit
 from andon.share.outbox.parcel import Parcel, Refused, Unreachable, body_text, one_line
 from andon.share.outbox.secret import Secret
+from andon.share.policy import Gate
 
 _POLICY = policy.SMTP.clone(cte_type="7bit", max_line_length=78)
 _REPLY_BYTES = 65536
@@ -47,6 +49,7 @@ class SmtpSink:
     verify: bool = True
     local_name: str = "andon.invalid"  # what we call ourselves in EHLO
     digest_after: int = 20
+    gate: Gate | None = None
 
     def __post_init__(self) -> None:
         checked_host(self.host, self.port)
@@ -69,7 +72,8 @@ class SmtpSink:
         return tls_context(self.ca_file, self.verify)
 
     def send(self, parcel: Parcel, now: int, seconds: float) -> str:
-        """Hand the mail over; returns when the server has taken it. Raises Unreachable, Refused."""
+        """Hand the mail over; returns when the server has taken it. Raises Unreachable, Refused, Withheld."""
+        admit(self.gate, parcel)
         mail = self.mail(parcel)
         with Deadline(seconds) as deadline:
             client = _Client(deadline, self.local_name)

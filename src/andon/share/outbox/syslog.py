@@ -1,4 +1,4 @@
-"""Syslog: RFC 5424 messages, octet-counted (RFC 6587 3.4.1), over TCP or TLS (RFC 5425), holding CEF.
+"""Syslog: RFC 5424 messages, octet-counted (RFC 6587 3.4.1), over TCP or TLS (RFC 5425), holding CEF, LEEF or others.
 
 Syslog has no acknowledgement. One connection carries one message and is then closed for writing; the other side
 closes when it has read to the end, and that is taken for one. If it keeps the connection open, the kernel's word
@@ -18,22 +18,23 @@ from functools import cached_property
 from pathlib import Path
 from time import monotonic, sleep
 
-from andon.records.finding import timestamp
-from andon.share.outbox.cef import SEVERITY, cef
+from andon.share.formats import rfc5424
+from andon.share.formats.export import Told
 from andon.share.outbox.dial import Deadline, checked_host, tls_context
+from andon.share.outbox.formatted import line, views
 from andon.share.outbox.parcel import Parcel, Unreachable
+from andon.share.policy import Gate
 
-_FACILITY = 16  # local0
-_LIMIT = 8192  # octets that every receiver should take (RFC 5425, 4.3.1)
-_LEVEL = {1: 6, 3: 5, 6: 4, 8: 3, 10: 2}  # CEF severity -> syslog severity
+FORMATS = ("cef", "leef", "rfc5424", "ecs", "ocsf", "json")
 _LINGER = 1.0  # seconds for the other side to close
 
 
 @dataclass(frozen=True)
 class SyslogSink:
-    """A collector for CEF over syslog. ``tls``: on by default. ``hostname``: how it shall call us.
+    """A collector over syslog. ``tls``: on by default. ``hostname``: how it shall call us. ``format``: one of
+    ``FORMATS``; rfc5424 has structured data and text, the others are the text of a message.
 
-    Messages go out one by one: a collector counts by itself, and CEF has no attachments."""
+    Messages go out one by one: a collector counts by itself, and none of these has attachments."""
 
     name: str
     host: str
@@ -44,8 +45,12 @@ class SyslogSink:
     hostname: str = "-"
     version: str = "1"
     digest_after: int = 0
+    format: str = "cef"
+    gate: Gate | None = None
 
     def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise ValueError(f"format is one of {', '.join(FORMATS)}, not {self.format!r}")
         checked_host(self.host, self.port)
         if not self.hostname or not self.hostname.isascii() or not self.hostname.isprintable():
             raise ValueError(f"hostname {self.hostname!r} has characters that syslog does not take")
@@ -58,21 +63,29 @@ class SyslogSink:
     def _context(self) -> ssl.SSLContext:
         return tls_context(self.ca_file, self.verify)
 
+    @cached_property
+    def _told(self) -> Told:
+        return Told(self.format, self.gate)
+
     def frame(self, parcel: Parcel) -> bytes:
-        """The octets on the wire: the same in every attempt."""
-        text = cef(parcel, self.version)
-        level = _LEVEL.get(SEVERITY.get(str(_severity(parcel)), 5), 4)
-        moment = timestamp(parcel.created // 1000 * 1000)
-        kind = "".join(c for c in parcel.kind if c.isascii() and c.isprintable() and c != " ")[:32] or "-"
-        head = f"<{_FACILITY * 8 + level}>1 {moment} {self.hostname} andon - {kind} - "
-        octets = (head + text).encode("utf-8", "replace")
-        if len(octets) > _LIMIT:
-            octets = octets[:_LIMIT].decode("utf-8", "ignore").rstrip("\\").encode()
-        return b"%d " % len(octets) + octets
+        """The octets on the wire: the same in every attempt; of a digest a frame for each message in it. Raises
+        Withheld."""
+        some, _ = views(self._told, parcel)
+        frames = []
+        for one in some:
+            told, _, text, id, created = one
+            if self.format == "rfc5424":
+                octets = rfc5424.message(told, text, id, created, self.hostname)
+            else:
+                text = line(self._told, one, self.version)
+                octets = rfc5424.carried(text, told.severity, told.kind, created, self.hostname)
+            frames.append(rfc5424.framed(octets))
+        return b"".join(frames)
 
     def send(self, parcel: Parcel, now: int, seconds: float) -> str:
-        """Send, and see it taken. Raises Unreachable."""
+        """Send, and see it taken. Raises Unreachable, Withheld."""
         frame = self.frame(parcel)
+        remark = views(self._told, parcel)[1] if parcel.is_digest else ""
         with Deadline(seconds) as deadline:
             sock = deadline.connect(self.host, self.port)
             try:
@@ -92,7 +105,7 @@ class SyslogSink:
                 raise Unreachable(f"{self.host} port {self.port}: {error}") from error
             finally:
                 sock.close()
-        return ""
+        return remark
 
 
 def _finish(sock: socket.socket, seconds: float) -> None:
@@ -138,8 +151,3 @@ def _acknowledged(descriptor: int, seconds: float) -> None:
         if monotonic() > end:
             raise TimeoutError(f"{answer[0]:,} octets were not acknowledged")
         sleep(0.01)
-
-
-def _severity(parcel: Parcel) -> object:
-    body = parcel.data()
-    return body.get("severity") if isinstance(body, dict) else None

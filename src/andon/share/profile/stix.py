@@ -9,16 +9,14 @@ that the same thing is the same object on another day. Values stand as they are,
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from ipaddress import IPv4Address
 from typing import Any, Final
 
+from andon.share.formats.stix_ids import NAMESPACE, host_observable
 from andon.share.profile.model import COPIES, MOST, Profile, bpf, device
-from andon.share.stix import NAMESPACE
 
 
 class _Bundle:
@@ -142,7 +140,7 @@ def _family(made: _Bundle, one: Profile, reporter: str) -> None:
 def _server(made: _Bundle, malware: str, value: str, kind: str, times: tuple[str, str]) -> None:
     """An infrastructure object that *consists-of* its address, and the malware's relation to it."""
     host, _, port = value.partition(":")
-    observed = _observable(host)
+    observed = host_observable(host)
     if observed is None:
         return
     number = made.add(
@@ -156,20 +154,6 @@ def _server(made: _Bundle, malware: str, value: str, kind: str, times: tuple[str
         made.relate(malware, "beacons-to", number, *times, description=f"Port {port}" if port else None)
     else:
         made.relate(number, "hosts", malware, *times)
-
-
-_SCO: Final = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")  # of STIX, for ids of observables
-
-
-def _observable(host: str) -> dict[str, Any] | None:
-    try:
-        kind, value = "ipv4-addr", str(IPv4Address(host))
-    except ValueError:
-        if not re.fullmatch(r"(?:[a-z0-9-]{1,63}\.)+[a-z]{2,18}", host):
-            return None
-        kind, value = "domain-name", host
-    key = json.dumps({"value": value}, separators=(",", ":"))
-    return {"type": kind, "spec_version": "2.1", "id": f"{kind}--{uuid.uuid5(_SCO, key)}", "value": value}
 
 
 def _text(value: str) -> str:
@@ -188,11 +172,11 @@ def _patterns(row: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         if kind and re.fullmatch(r"[0-9a-f]+", digest):
             made.append((f"[file:hashes.{kind} = '{digest}']", "stix", f"Payload {digest[:16]}", ""))
     for loader in row["loaders"]:
-        found = _observable(loader)
+        found = host_observable(loader)
         if found is not None:
             made.append((f"[{found['type']}:value = '{found['value']}']", "stix", f"Loader {loader}", ""))
     for server in row["controllers"]:
-        found = _observable(server.partition(":")[0])
+        found = host_observable(server.partition(":")[0])
         if found is not None:
             made.append(
                 (f"[{found['type']}:value = '{found['value']}']", "stix", f"Command and control {server}", "")
