@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from andon.records.contract import Site
-from andon.run.batch import analyze
+from andon.run.batch import Analysis, analyze
 from andon.run.engines import load_engines
 from andon.simulate.internet import InternetConfig, simulate
 
@@ -46,10 +46,15 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return made
 
 
+@pytest.fixture(scope="module")
+def forward(captures: list[Path]) -> Analysis:
+    """What all engines say of them."""
+    return analyze(captures)
+
+
 def test_sorted_overlapping_files_have_no_late_packet_and_the_order_does_not_matter(
-    captures: list[Path],
+    captures: list[Path], forward: Analysis
 ) -> None:
-    forward = analyze(captures)
     backward = analyze(captures[::-1])
     assert forward.late == 0
     assert [f.to_json() for f in forward.findings if f.kind != "input-damage"] == [
@@ -60,8 +65,8 @@ def test_sorted_overlapping_files_have_no_late_packet_and_the_order_does_not_mat
     assert len(census) == 2  # the day boundary
 
 
-def test_every_finding_follows_the_schema_and_every_check_is_counted(captures: list[Path]) -> None:
-    findings = analyze(captures).findings
+def test_every_finding_follows_the_schema_and_every_check_is_counted(forward: Analysis) -> None:
+    findings = forward.findings
     assert {finding.kind for finding in findings} >= {
         "census",
         "known-tool",

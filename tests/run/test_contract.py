@@ -22,8 +22,8 @@ ON_REQUEST = ("darknet.glasso", "darknet.nmf", "darknet.ntd", "darknet.changefin
 def hold_all_to_the_contract(batches: list[pa.RecordBatch]) -> dict[str, pa.Table]:
     tables: dict[str, pa.Table] = {}
     for engine in load_engines(Site()):
-        # Of an earlier span there may be nothing yet.
-        needed = {need: tables[need] for need in engine.needs if not need.endswith("@last")}
+        # Of an earlier span there may be nothing yet, and tables of a shorter span are not made here.
+        needed = {need: tables[need] for need in engine.needs if need in tables}
         outcome = check_engine(engine, batches, needed)
         tables |= {f"{engine.name}:{name}": table for name, table in outcome.tables.items()}
     return tables

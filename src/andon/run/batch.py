@@ -20,9 +20,9 @@ import pyarrow as pa
 from andon.observe.sensors import ASSETS
 from andon.records.contract import Site, duration_ns
 from andon.records.finding import SEVERITIES, Evidence, Finding
-from andon.records.kinds import CONTACT, DARKNET_SOURCE, FLOW, HONEYPOT_SESSION, PACKET, REPORT
+from andon.records.kinds import ALERT, CONTACT, DARKNET_SOURCE, FLOW, HONEYPOT_SESSION, PACKET, REPORT
 from andon.run import log_checks
-from andon.run.conclusions import Concluded, Conclusions, outcome_tables
+from andon.run.conclusions import Concluded, Conclusions, Witness, outcome_tables
 from andon.run.engines import AnyEngine, load_engines
 from andon.run.feed import LATENESS, Feed, FileReport, Telescope
 from andon.run.inputs import Inputs, readable, with_assets
@@ -33,7 +33,7 @@ from andon.run.windows import MAX_OPEN
 
 _DAY = 86_400_000_000_000
 _NOUNS = {PACKET: "packets", HONEYPOT_SESSION: "sessions", DARKNET_SOURCE: "darknet sources", REPORT: "reports",
-          ASSETS: "assets", CONTACT: "log lines", FLOW: "flows"}  # fmt: skip
+          ASSETS: "assets", CONTACT: "log lines", FLOW: "flows", ALERT: "alerts"}  # fmt: skip
 
 
 @dataclass
@@ -60,13 +60,14 @@ def analyze(
     engines: Sequence[AnyEngine] | None = None,
     progress: Progress | None = None,
     threads: int | None = None,
+    witness: Witness | None = None,
 ) -> Analysis:
     """Run engines over files: captures, and whatever else a sensor recognises (``observe.sensors``).
 
     Asset lists among them go into the site if the engines are not given; engines that are given were made for a site.
     ``progress(stage, rows)`` is called after each batch with ``"read"`` or ``"check"``. A file that cannot be
-    read does not stop the others: see ``Analysis.files``. Raises ValueError for a bad telescope prefix and
-    EngineError for engines that do not fit together.
+    read does not stop the others: see ``Analysis.files``. ``witness`` is shown every conclusion (``run.digests``).
+    Raises ValueError for a bad telescope prefix and EngineError for engines that do not fit together.
     """
     site = site or Site()
     inputs = paths if isinstance(paths, Inputs) else Inputs.of(paths)
@@ -74,22 +75,12 @@ def analyze(
         site = with_assets(site, inputs)
     engines = load_engines(site) if engines is None else list(engines)
     telescope = Telescope(site.telescope) if site.telescope else None
-    result = Analysis()
-
-    spans: list[tuple[str, int]] = []  # of each finding
-    parts = SpanParts()
-
-    def told(concluded: Concluded) -> None:
-        result.findings += concluded.outcome.findings
-        spans.extend([(concluded.span, concluded.start)] * len(concluded.outcome.findings))
-        tables = outcome_tables(concluded)
-        parts.add(concluded.span, concluded.start, tables)
-        for name, table in tables.items():
-            result.tables.setdefault(name, []).append(table)
-
-    conclusions = Conclusions(engines, told)
+    gathered = Gathered()
+    conclusions = Conclusions(engines, gathered.told)
+    conclusions.watched_by(witness)
     columns = tuple(dict.fromkeys(name for engine in engines for name in engine.columns))
     feed = Feed(inputs.captures, columns, telescope, cut=_DAY)
+    reached = None  # how far the input came
     with (
         ThreadPoolExecutor(threads or min(len(engines), os.cpu_count() or 1)) as pool,
         _shelved(inputs, engines, progress) as shelf,
@@ -107,21 +98,60 @@ def analyze(
                 for windows in conclusions.windows
                 if kind in windows.engine.reads
             ]
-            if progress is not None and kind == PACKET:
+            if kind != PACKET:
+                reached = later(reached, int(ts[-1]))
+            elif progress is not None:
                 progress("read", batch.num_rows)
         for task in waiting:
             task.result()
+    reached = later(reached, feed.reached)
+    if reached is not None:
+        conclusions.until(reached - LATENESS)
     conclusions.until(None)
-    result.files = inputs.reports
-    result.late = max((windows.late for windows in conclusions.windows), default=0)
-    result.late += sum(report.astray for report in feed.reports)
+    late = max((windows.late for windows in conclusions.windows), default=0)
+    late += sum(report.astray for report in feed.reports)
     counted = (lambda rows: progress("check", rows)) if progress else None
-    result.findings = recount(result.findings, readable(inputs.captures), telescope, counted)
-    result.findings = log_checks.count(result.findings, inputs.records, counted)
-    result.findings = parts.count(result.findings, spans, result.tables)
+    gathered.result.files = inputs.reports
+    gathered.result.late = late
+    gathered.result.findings = recount(
+        gathered.result.findings, readable(inputs.captures), telescope, counted
+    )
+    gathered.result.findings = log_checks.count(gathered.result.findings, inputs.records, counted)
+    return finished(gathered)
+
+
+@dataclass
+class Gathered:
+    """What the conclusions of an analysis gave, before it is counted exactly. ``spans``: (span, start) of each
+    finding."""
+
+    result: Analysis = field(default_factory=Analysis)
+    spans: list[tuple[str, int]] = field(default_factory=list)
+    parts: SpanParts = field(default_factory=SpanParts)
+
+    def told(self, concluded: Concluded) -> None:
+        """Take in one conclusion; they come in time order."""
+        findings = concluded.outcome.findings
+        self.result.findings += findings
+        self.spans.extend([(concluded.span, concluded.start)] * len(findings))
+        tables = outcome_tables(concluded)
+        self.parts.add(concluded.span, concluded.start, tables)
+        for name, table in tables.items():
+            self.result.tables.setdefault(name, []).append(table)
+
+
+def finished(gathered: Gathered) -> Analysis:
+    """The analysis, once its findings have been counted in packets and logs: those about tables are counted here."""
+    result = gathered.result
+    result.findings = gathered.parts.count(result.findings, gathered.spans, result.tables)
     result.findings += _damage(result.files, result.late)
     result.findings.sort(key=lambda f: (f.window, -SEVERITIES.index(f.severity), f.engine, -f.count))
     return result
+
+
+def later(a: int | None, b: int | None) -> int | None:
+    """The later of two times, either of which may not be known."""
+    return b if a is None else a if b is None else max(a, b)
 
 
 def _shelved(inputs: Inputs, engines: Sequence[AnyEngine], progress: Progress | None) -> Shelf:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -16,6 +16,16 @@ from andon.run.windows import EngineWindows
 
 _Turn = tuple[int, int, int, str]  # watermark that closes it, start, end, span
 _Watermark = int | None | Mapping[str, int]
+
+
+class Witness(Protocol):
+    """Sees every conclusion as it is drawn."""
+
+    def begin(self) -> None:
+        """Conclusions are drawn from the first on, again perhaps."""
+
+    def __call__(self, engine: AnyEngine, span: str, start: int, summary: Any, outcome: Outcome[Any]) -> None:
+        """``start``: of the span, ns; ``summary``: None where nothing was read of it."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,14 @@ class Conclusions:
         self.last_end: dict[tuple[str, str], int] = {}
         self.wake: dict[tuple[str, str], int] = {}
         self.newest: dict[str, pa.Table] = {}
+        self.witness: Witness | None = None
         self._last_needed = {need for engine in engines for need in engine.needs if need.endswith("@last")}
+
+    def watched_by(self, witness: Witness | None) -> None:
+        """Show every conclusion from now on to a witness as well."""
+        self.witness = witness
+        if witness is not None:
+            witness.begin()
 
     def until(self, watermark: _Watermark) -> None:
         """Conclude every span that the watermark (ns) has passed, one for all engines or by engine (one that is not
@@ -128,6 +145,8 @@ class Conclusions:
             for name, table in outcome.tables.items():
                 tables[f"{engine.name}:{name}"] = table
             self.told(Concluded(engine, span, start, end, outcome, time.thread_time() - begin))
+            if self.witness is not None:
+                self.witness(engine, span, start, summary, outcome)
         # Only now: `@last` is the newest span that ended by the start of the one that reads it.
         for name, table in tables.items():
             if f"{name}@last" in self._last_needed:

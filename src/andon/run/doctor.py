@@ -8,6 +8,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Item:
 
 def examine() -> list[Item]:
     """All checks; nothing is changed but numba's cache of compiled kernels."""
-    return [_python(), *_libraries(), _kernels(), *_tools(), _memory(), _disk()]
+    return [_python(), *_libraries(), _kernels(), *_tools(), _nftables(), *_permissions(), _memory(), _disk()]
 
 
 def _python() -> Item:
@@ -56,12 +57,67 @@ def _tools() -> list[Item]:
     uses = {
         "tcpdump": "runs the checks of findings; on Debian: apt install tcpdump",
         "tshark": "a second opinion on counts; on Debian: apt install tshark",
+        "ovs-ofctl": "shows what a switch holds for an openflow enforcer; on Debian: apt install openvswitch-common",
     }
     return [
         Item(name, path is not None, False, path or f"not found; {use}")
         for name, use in uses.items()
         for path in [shutil.which(name)]
     ]
+
+
+def _nftables() -> Item:
+    """Whether an nft enforcer can be made here: the library and a kernel that answers it."""
+    from andon.contain.contract import Rejected, Unreachable
+    from andon.contain.enforcers.nft.library import Library
+
+    name = "libnftables"
+    try:
+        library = Library()
+    except Unreachable as error:
+        return Item(name, False, False, f"{error}; needed by nft enforcers alone")
+    try:
+        if not _may("CAP_NET_ADMIN"):  # libnftables would say so by itself, on stderr
+            return Item(
+                name, True, False, "loaded; whether the kernel answers is seen with CAP_NET_ADMIN only"
+            )
+        library.run("list tables")  # changes nothing
+    except Unreachable as error:
+        return Item(name, False, False, f"loaded, and the kernel does not answer: {error}")
+    except Rejected as error:
+        return Item(name, False, False, f"loaded, and may not be used here: {error}")
+    finally:
+        library.close()
+    return Item(name, True, False, "loaded, and the kernel answers (nft enforcers)")
+
+
+_USES = {  # by name: the kernel's number and what Andon does with it
+    "CAP_NET_RAW": (13, "captures from an interface"),
+    "CAP_NET_ADMIN": (12, "nft enforcers"),
+    "CAP_SYS_ADMIN": (21, "nft enforcers with netns"),
+}
+
+
+def _permissions() -> list[Item]:
+    """Capabilities of this process: who runs `andon run` needs those that its configuration uses."""
+    advice = "not held by you; a service gets them by packaging/andon.service"
+    return [
+        Item(f"permission {name}", _may(name), False, use if _may(name) else f"{use}: {advice}")
+        for name, (_, use) in _USES.items()
+    ]
+
+
+def _may(name: str) -> bool:
+    return bool(capabilities(Path("/proc/self/status")) >> _USES[name][0] & 1)
+
+
+def capabilities(status: Path) -> int:
+    """Effective capabilities as a bit mask, of a file like /proc/self/status; 0 where nothing says."""
+    try:
+        lines = status.read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
 
 
 def _memory() -> Item:

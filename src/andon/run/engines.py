@@ -41,6 +41,11 @@ BUILT_IN = (
     "andon.detect.livenet.proxygraph",
     "andon.detect.livenet.userrisk",
     "andon.detect.livenet.flowbaseline",
+    "andon.triage.screening",
+    "andon.triage.evidence",
+    "andon.triage.scanned",
+    "andon.triage.forecast",
+    "andon.triage.nextstep",
 )
 
 

@@ -7,7 +7,7 @@ windows are open at once and the order of the command line does not matter.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, collapse_addresses, ip_network
 from itertools import pairwise
@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
-from andon.observe import read
 from andon.records.columns import column
 from andon.records.kinds import PACKET
 from andon.run.order import astray
+from andon.run.packets import open_packets
 
 LATENESS = 60_000_000_000  # how far out of order a batch file may be: 60 s
 _STRAGGLERS = 8
@@ -33,7 +33,11 @@ IPV6_TELESCOPE = (
 
 @dataclass
 class FileReport:
-    """What came of reading one file. ``records``: of its kind; for captures, packets."""
+    """What came of reading one file. ``records``: of its kind; for captures and files of a history, packets.
+
+    Four fields say how it is to be read, and are left as they are: only packets with ``start`` <= ts < ``end`` (ns;
+    None: no bound); ``begins``: ns before which it holds none, where that is known without opening it; ``within``: the
+    folder of the table that it is a file of."""
 
     path: str
     packets: int = 0
@@ -50,6 +54,16 @@ class FileReport:
     error: str | None = None
     kind: str = PACKET
     records: int = 0
+    start: int | None = None
+    end: int | None = None
+    begins: int | None = None
+    within: str = ""
+
+    def fresh(self) -> FileReport:
+        """The same file, to be read again."""
+        return FileReport(
+            self.path, kind=self.kind, start=self.start, end=self.end, begins=self.begins, within=self.within
+        )
 
 
 @njit(cache=True, nogil=True)
@@ -103,10 +117,12 @@ class Feed:
 
     The watermark is a time before which nothing more is expected: the least, over all files, of where each file
     stands, less the lateness. A file stands at the time of its last but seventh row, so that a few damaged
-    timestamps do not move it. Batches are cut at the days of ``cut`` (ns; 0: not cut), in time order, and rows
-    whose times do not fit those around them (``order.astray``) are left out and counted, so that wild timestamps
-    cannot open windows without end. ``reports`` is complete when the iteration has ended; a path may be given as its
-    report, which is then filled in."""
+    timestamps do not move it; one of a history, whose reader knows what is still to come, no further than that. Batches
+    are cut at the days of ``cut`` (ns; 0: not cut), in time order, and rows whose times do not fit those around them
+    (``order.astray``) are left out and counted, so that wild timestamps cannot open windows without end. ``reports`` is
+    complete when the iteration has ended; a path may be given as its report, which is then filled in. ``reached``: the
+    latest position of any file, in ns. ``meets``: see ``open_packets``; ``left``: rows that were left out for it, at
+    most."""
 
     def __init__(
         self,
@@ -114,10 +130,14 @@ class Feed:
         columns: Sequence[str],
         telescope: Telescope | None,
         cut: int = 0,
+        meets: Callable[[int, int], bool] | None = None,
     ) -> None:
         self.columns = tuple(dict.fromkeys(("ts", "dst", "vlan_tags", *columns)))
         self.telescope = telescope
         self.cut = cut
+        self.meets = meets
+        self.left = 0
+        self.reached: int | None = None
         self.reports = [one if isinstance(one, FileReport) else FileReport(str(one)) for one in paths]
 
     def __iter__(self) -> Iterator[tuple[int, pa.RecordBatch, np.ndarray, int]]:
@@ -143,8 +163,13 @@ class Feed:
                 report.outside += batch.num_rows - kept.num_rows
                 batch, ts = kept, column(kept, "ts")
             batch, ts = self._in_order(report, batch, ts)
+            ahead = getattr(readers[number][0], "ahead", None)
             if len(ts):
                 position = int(np.partition(ts, max(len(ts) - _STRAGGLERS, 0))[max(len(ts) - _STRAGGLERS, 0)])
+                position = position if ahead is None else min(position, ahead)
+                self.reached = position if self.reached is None else max(self.reached, position)
+            elif ahead is not None:
+                position = ahead
             heapq.heappush(heap, (position, number))
             others = heap[0][0]
             for start, end in self._pieces(ts):
@@ -158,7 +183,7 @@ class Feed:
         reader = None
         try:
             if number not in readers:
-                opened = read(report.path, columns=self.columns)
+                opened = open_packets(report.path, self.columns, report.start, report.end, meets=self.meets)
                 readers[number] = (opened, iter(opened))
             reader, batches = readers[number]
             batch = next(batches, None)
@@ -200,8 +225,14 @@ class Feed:
 
     def _peek(self, report: FileReport) -> int | None:
         """First time in the file; None (and an error in the report) if it cannot be read."""
+        if report.begins is not None:
+            return report.begins
         try:
-            reader = read(report.path, columns=("ts",))
+            reader = open_packets(report.path, ("ts",), report.start, report.end, check=False)
+            ahead: int | None = getattr(reader, "ahead", None)
+            if ahead is not None:
+                reader.close()
+                return ahead
             for batch in reader:
                 if batch.num_rows:
                     return int(column(batch, "ts").min())
@@ -219,6 +250,8 @@ class Feed:
     def _finish(self, report: FileReport, reader: Any) -> None:
         report.packets = report.records = reader.counts.packets
         report.rows = reader.counts.rows
+        self.left += getattr(reader, "left", 0)
+        report.astray += getattr(reader, "astray", 0) if self.cut else 0
         report.skipped = dict(reader.counts.skipped)
         report.link_types = tuple(reader.link_types)
         report.damage += [f"at byte {item.offset:,}: {item.what}" for item in reader.damage]

@@ -16,6 +16,8 @@ from andon.records.asset import ASSET
 from andon.records.contract import Site
 from andon.records.kinds import PACKET
 from andon.run.feed import FileReport
+from andon.run.packets import is_history
+from andon.store.history_groups import is_stored
 
 if TYPE_CHECKING:
     from andon.observe.jsonlines import Skipped
@@ -42,12 +44,37 @@ class Inputs:
                 sensor = sniff(path, options)
             except OSError:
                 sensor = None
-            if sensor is None or sensor.kind == PACKET:
+            if sensor is None or sensor.kind == PACKET or _is_stored(path):
                 found.captures.append(report)
                 continue
             report.kind = sensor.kind
             (found.assets if sensor.kind == ASSETS else found.records).append((sensor, report))
         return found
+
+    def add_history(self, store: Path, start: int | None = None, end: int | None = None) -> int:
+        """The packets with start <= ts < end (ns; None: no bound) of the history in a store folder, file by file, among
+        the captures; gives the number of files. No file but the log is opened. Raises StoreError."""
+        from andon.store.history_parts import TABLE_FOLDER, parts
+
+        within = str(store / TABLE_FOLDER)
+        found = parts(store, start, end)
+        for part in found:
+            # A file that lies inside the bounds needs none: its result is the same whatever they are.
+            report = FileReport(
+                part.path,
+                start=start if start is not None and part.first < start else None,
+                end=end if end is not None and part.last >= end else None,
+                begins=part.first if start is None else max(part.first, start),
+                within=within,
+            )
+            self.captures.append(report)
+            self.reports.append(report)
+        return len(found)
+
+
+def _is_stored(path: str | Path) -> bool:
+    """Is it a file of a packet history? Its columns are those of a table of darknet sources as well, and more."""
+    return is_history(path) and is_stored(Path(path))
 
 
 def kinds_of(sensor: Sensor) -> tuple[str, ...]:
@@ -110,6 +137,6 @@ def note_skipped(report: FileReport, skipped: Skipped) -> None:
         report.damage += [f"line {line:,}: {what}" if line else what for line, what in skipped.examples]
 
 
-def readable(reports: Iterable[FileReport]) -> list[str]:
-    """Captures that could be read, for a second read."""
-    return [report.path for report in reports if report.error is None and report.kind == PACKET]
+def readable(reports: Iterable[FileReport]) -> list[FileReport]:
+    """Those of the files of packets that could be read, for a second read."""
+    return [report for report in reports if report.error is None and report.kind == PACKET]

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from andon.records.packet import COLUMNS, SCHEMA
 from andon.run.batch import Analysis
-from andon.run.feed import Feed, Telescope
+from andon.run.feed import Feed, FileReport, Telescope
 from andon.run.mask import Mask
 from andon.run.table_checks import table_path
 from andon.store.parquet import write_findings, write_packets, write_table
@@ -39,11 +39,14 @@ def write_activity_plots(
     return len(files), more
 
 
-def write_packets_of(paths: Sequence[str], telescope: Sequence[str], target: Path) -> int:
+def write_packets_of(files: Sequence[str | FileReport], telescope: Sequence[str], target: Path) -> int:
     """All packets (of the telescope given) of these files as Parquet; gives the number of rows."""
 
+    within = Telescope(telescope) if telescope else None
+    again = [one.fresh() if isinstance(one, FileReport) else one for one in files]
+
     def batches() -> Iterator[pa.RecordBatch]:
-        for _, batch, _, _ in Feed(paths, COLUMNS, Telescope(telescope) if telescope else None):
+        for _, batch, _, _ in Feed(again, COLUMNS, within):
             yield batch.select(list(COLUMNS))
 
     return write_packets(batches(), SCHEMA, target)

@@ -15,7 +15,7 @@ from andon.run.engines import AnyEngine
 
 def digest_of(site: Site, engine: AnyEngine) -> str:
     """Hex digest of the site's fields and settings named in ``engine.uses``."""
-    used = {name: _plain(_value(site, name)) for name in sorted(engine.uses)}
+    used = {name: plain(_value(site, name)) for name in sorted(engine.uses)}
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -23,7 +23,8 @@ def _value(site: Site, name: str) -> Any:
     return getattr(site, name) if hasattr(site, name) else site.settings.get(name)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of the site as JSON; tables and models by their digest."""
     if isinstance(value, pa.Table):
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, value.schema) as writer:
@@ -32,9 +33,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Model):
         return value.digest
     if isinstance(value, dict) or hasattr(value, "items"):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if value is None or isinstance(value, str | int | float | bool):
         return value
     return repr(value)

@@ -109,6 +109,7 @@ class EngineWindows:
             if watermark is None or start + self.spans[span] <= watermark
         ]
         for end, _, span, start in sorted(ready):
+            self._changed.discard(f"{span}/{start}")
             yield span, start, end, self.open[span].pop(start)
 
     def state(self, known: Container[str] = ()) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from andon.records.finding import SEVERITIES
+from andon.run.bus.words import lines
 from andon.run.live.status import Status
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ class Board:
         ]
         if status.shed or status.lost:
             parts.append(Text(f"left out  {status.shed:,} shed, {status.lost:,} lost", "yellow"))
+        if status.contain:
+            parts.append(Text(containment_line(status.contain)))
+        parts += [Text(printable(line)) for line in lines(status.bus)]
         parts += [Text(f"trouble   {printable(text)}", "yellow") for text in status.trouble]
         return Group(*parts)
 
@@ -96,3 +100,14 @@ def _rate(now: int, before: int, seconds: float) -> str:
 def printable(text: str) -> str:
     """Text from outside without control characters, so that it cannot drive the terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def containment_line(said: dict[str, Any]) -> str:
+    """Containment in one line.
+
+    >>> containment_line({"mode": "auto", "intents": {"verified": 2}, "enforcers": {"switch": {"state": "ok"}}})
+    'contain   auto: 2 verified; switch ok'
+    """
+    intents = ", ".join(f"{count:,} {state}" for state, count in sorted(said["intents"].items()))
+    enforcers = ", ".join(f"{printable(name)} {one['state']}" for name, one in said["enforcers"].items())
+    return f"contain   {said['mode']}: {intents or 'nothing'}{'; ' if enforcers else ''}{enforcers}"

@@ -18,23 +18,50 @@ from andon.run.engines import AnyEngine
 from andon.run.live.watermark import Watermark
 
 _Group = frozenset[str]
+MEMBERS = 2000  # that are known at most, in all time
 
 
 class Clocks:
-    """``sources``: what kind of record each gives, or which kinds, by its name."""
+    """``sources``: what kind of record each gives, or which kinds, by its name. One that gives none itself has
+    members (sensors behind a bus), which are known once they are heard (``member``)."""
 
     def __init__(self, engines: Sequence[AnyEngine], sources: Mapping[str, str | Sequence[str]]) -> None:
         given = {name: frozenset([kind] if isinstance(kind, str) else kind) for name, kind in sources.items()}
-        self._sources = {name: kinds for name, kinds in given.items() if kinds != {REPORT}}
+        self._hosts = frozenset(name for name, kinds in given.items() if not kinds)
+        self._sources = {name: kinds for name, kinds in given.items() if kinds and kinds != {REPORT}}
+        self._members: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._needed = _together(engines)
+        self._group()
+        self._marks: dict[_Group, Watermark] = self._new_marks()
+
+    def _group(self) -> None:
         self._all = frozenset(self._sources)
-        kinds = _together(engines)
         self.group = {
-            engine.name: frozenset(n for n, given in self._sources.items() if given & kinds[engine.name])
-            for engine in engines
+            engine: frozenset(n for n, given in self._sources.items() if given & needed)
+            for engine, needed in self._needed.items()
         }
-        self._marks: dict[_Group, Watermark] = {
-            group: Watermark(sorted(group)) for group in sorted({*self.group.values(), self._all}, key=sorted)
-        }
+
+    def _new_marks(self) -> dict[_Group, Watermark]:
+        groups = {*self.group.values(), self._all}
+        return {group: Watermark(sorted(group)) for group in sorted(groups, key=sorted)}
+
+    def member(self, of: str, name: str, kinds: Sequence[str]) -> None:
+        """A source that is configured gives records of a member from now on, which is waited for. Nothing is known of
+        its time; how far the others have come stays."""
+        wanted = frozenset(kinds) - {REPORT}
+        if of not in self._hosts or self._sources.get(name) == wanted:
+            return
+        if name not in self._members and len(self._members) >= MEMBERS:
+            return  # nobody waits for it
+        state = self.state()
+        self._members[name] = (of, tuple(kinds))
+        if wanted:
+            self._sources[name] = wanted
+        else:
+            self._sources.pop(name, None)
+        self._group()
+        self._marks = self._new_marks()
+        self._restore_marks(state)
 
     def rows(self, source: str, ts: np.ndarray) -> dict[str, np.ndarray]:
         """int64 by engine: the watermark before each row of a source's next packets; takes them in."""
@@ -70,11 +97,19 @@ class Clocks:
             mark.finish(source)
 
     def state(self) -> dict[str, Any]:
-        return {"groups": [[sorted(group), mark.state()] for group, mark in self._marks.items()]}
+        made: dict[str, Any] = {
+            "groups": [[sorted(group), mark.state()] for group, mark in self._marks.items()]
+        }
+        return made | ({"members": self._members} if self._members else {})
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """What ``state`` gave, or a single watermark of all sources (of versions before this). A group that is new
         takes what is known of its sources."""
+        for name, (of, kinds) in state.get("members", {}).items():
+            self.member(of, name, kinds)
+        self._restore_marks(state)
+
+    def _restore_marks(self, state: Mapping[str, Any]) -> None:
         if "groups" not in state:
             for group, mark in self._marks.items():
                 mark.restore(_of_group(state, group if len(self._marks) > 1 else None))

@@ -111,6 +111,9 @@ class Ledger:
             raise ValueError(f"segment {segment.number} after {self.segment}: the journal has a hole")
         begin, taken = time.thread_time(), self._taking_in
         self._clock = segment.clock
+        for event in segment.events:
+            if event.get("type") == "member":
+                self.watermark.member(str(event["of"]), str(event["source"]), event["kinds"])
         for source, batch in segment.batches():
             self._rows(source, batch, segment.clock)
         self._records(segment)

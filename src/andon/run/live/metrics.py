@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -16,11 +16,27 @@ _COUNTERS = {
     "shed": "Packets left out because the engines could not keep up",
     "lost": "Packets that went by because the store took nothing",
     "findings": "Findings stored",
+    "withheld": "Messages held back because their sink may not carry them",
 }
 _GAUGES = {
     "backlog": "Packets in the journal that the engines have not seen",
     "segment": "Number of the last segment the engines have seen",
     "journal_bytes": "Size of the journal",
+}
+_SENT = {
+    "messages": "Messages that the broker has acknowledged",
+    "rows": "Packets and other records in them",
+    "nbytes": "Bytes of their values",
+    "left_out": "Records that were larger than a message may be",
+    "restarts": "Times that sending began again after what was acknowledged",
+}
+_READ = {
+    "messages": "Messages read",
+    "rows": "Packets and other records taken from them",
+    "duplicates": "Messages that were taken before",
+    "refused": "Messages that could not be used",
+    "lost": "Packets that sensors sent and no message held",
+    "doubled": "Messages that another analyser of the group has taken too",
 }
 
 
@@ -66,6 +82,35 @@ class LiveMetrics(Collector):
             for state, count in states.items():
                 outbox.add_metric([sink, state], count)
         yield outbox
+        yield from _bus(now.bus)
+
+
+def _bus(bus: Mapping[str, Mapping[str, Any]]) -> Iterator[Any]:
+    """Of what is sent to a bus and read from one."""
+    if sent := bus.get(""):
+        for name, text in _SENT.items():
+            family = CounterMetricFamily(f"andon_bus_sent_{name}", text)
+            family.add_metric([], sent[name])
+            yield family
+        waiting = GaugeMetricFamily(
+            "andon_bus_waiting_segments", "Segments of the journal that no broker has yet"
+        )
+        waiting.add_metric([], sent["waiting"])
+        yield waiting
+    read = {name: said for name, said in bus.items() if name}
+    for name, text in _READ.items() if read else ():
+        family = CounterMetricFamily(f"andon_bus_read_{name}", text, labels=["source"])
+        for source, said in read.items():
+            family.add_metric([source], said[name])
+        yield family
+    if read:
+        lag = GaugeMetricFamily(
+            "andon_bus_lag_messages", "Messages behind the end", labels=["source", "partition"]
+        )
+        for source, said in read.items():
+            for partition, behind in said["lag"].items():
+                lag.add_metric([source, str(partition)], behind)
+        yield lag
 
 
 def serve(listen: str, status: Callable[[], Status]) -> Callable[[], None]:

@@ -256,13 +256,19 @@ class Pump:
         self.tell(event)
 
     def _append(self, source: Source, piece: Piece) -> None:
-        batch = piece.batch
-        if kind_of(batch) != PACKET:
+        if kind_of(piece.batch) != PACKET:
             self._append_records(source, piece)
-            return
+        else:
+            self._append_packets(source, piece)
+        for event in piece.events:
+            self._event(dict(event))
+
+    def _append_packets(self, source: Source, piece: Piece) -> None:
+        batch, name = piece.batch, piece.of or source.name
         self.counters.received += batch.num_rows
         self.counters.by_source[source.name] = self.counters.by_source.get(source.name, 0) + batch.num_rows
-        self._beats.pop(source.name, None)
+        if batch.num_rows or not piece.of:
+            self._beats.pop(name, None)
         if not source.can_wait:
             if self.counters.stalled and self.journal.pending_rows > 4 * self.commit_rows:
                 self._not_kept(source.name, batch)
@@ -276,24 +282,29 @@ class Pump:
                 self._told_shed[key] = self._told_shed.get(key, 0) + gone
                 batch = kept
             self.counters.level = level
-        self.journal.append(source.name, batch, {**piece.position, "clock": self.clock()})
+        self._moved_to(source, piece, batch)
+
+    def _moved_to(self, source: Source, piece: Piece, batch: pa.RecordBatch) -> None:
+        """The rows into the journal, with where the source stands after them; that of a member is said later."""
+        position = None if piece.of else {**piece.position, "clock": self.clock()}
+        self.journal.append(piece.of or source.name, batch, position)
 
     def _append_records(self, source: Source, piece: Piece) -> None:
         """Records of another kind: into a file of their own, which the segment names."""
         if self.records is None:
             raise ValueError(f"source {source.name} gives records, and there is no folder for them")
-        rows, kind = piece.batch.num_rows, kind_of(piece.batch)
+        rows, kind, name = piece.batch.num_rows, kind_of(piece.batch), piece.of or source.name
         if not source.can_wait and self.counters.stalled and self.records.staged > 4 * self.commit_rows:
             self._not_kept(source.name, piece.batch)
             return
         self.counters.records[kind] = self.counters.records.get(kind, 0) + rows
         self.counters.by_source[source.name] = self.counters.by_source.get(source.name, 0) + rows
-        self._beats.pop(source.name, None)
+        self._beats.pop(name, None)
         if rows:
-            self.journal.event(self.records.stage(source.name, piece))
+            self.journal.event(self.records.stage(name, piece))
         elif piece.position.get("promise") is not None:
-            self._beats[source.name] = int(piece.position["promise"])
-        self.journal.append(source.name, _NO_PACKETS, {**piece.position, "clock": self.clock()})
+            self._beats[name] = int(piece.position["promise"])
+        self._moved_to(source, piece, _NO_PACKETS)
 
     def _not_kept(self, name: str, batch: Any) -> None:
         """The store takes nothing and the source cannot wait: count what goes by."""
@@ -325,6 +336,10 @@ class Pump:
         if segment is None:
             return True
         self.counters.journaled += segment.rows
+        for source in self.sources:  # a listener that answers only for what is on disk
+            kept: Callable[[Any], None] | None = getattr(source, "kept", None)
+            if kept is not None and source.name in segment.positions:
+                kept(segment.positions[source.name])
         if self._handed - self._taken + segment.rows > _HELD_ROWS:
             self._segments.put((segment.on_disk(), False))
         else:

@@ -5,8 +5,8 @@ segment is. So both are there, or neither counts: a file without its segment is 
 the next start. Files are kept until the engines have saved what they made of them, and for ``keep`` seconds besides, so
 that an engine whose settings have changed can read its open spans again.
 
-A file is a mark, then each batch as an Arrow IPC stream (its source in the metadata of the schema) behind its length,
-then the CRC-32 of all that.
+A file is a mark, then each batch as an Arrow IPC stream (its source, and whether anybody could send to it, in the
+metadata of the schema) behind its length, then the CRC-32 of all that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 from isal import isal_zlib
@@ -32,17 +32,28 @@ _MARK: Final = b"ANDONREC"
 _LENGTH: Final = struct.Struct("<Q")
 _CRC: Final = struct.Struct("<I")
 _SOURCE: Final = b"andon.source"
+_FORGEABLE: Final = b"andon.forgeable"  # b"1" or b"0"; not there in files of an older Andon
+
+
+class Kept(NamedTuple):
+    """A batch as it came. ``forgeable``: whoever reached its source's port could send what he liked, at that time."""
+
+    source: str
+    forgeable: bool
+    batch: pa.RecordBatch
 
 
 @dataclass
 class RecordFiles:
-    """``folder``: of the store; ``last``: number of the last segment in the journal. Raises StoreError."""
+    """``folder``: of the store; ``last``: number of the last segment in the journal; ``forgeable``: sources that
+    anybody can send to as they are configured now. Raises StoreError."""
 
     folder: Path
     last: int
     keep: float = 2 * 86_400.0
     now: Callable[[], float] = time.time
-    _staged: list[tuple[str, pa.RecordBatch]] = field(default_factory=list)
+    forgeable: frozenset[str] = frozenset()
+    _staged: list[Kept] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         make_folder(self.folder)
@@ -54,12 +65,13 @@ class RecordFiles:
     @property
     def staged(self) -> int:
         """Rows that wait for the next segment."""
-        return sum(batch.num_rows for _, batch in self._staged)
+        return sum(one.batch.num_rows for one in self._staged)
 
     def stage(self, source: str, piece: Piece) -> dict[str, Any]:
         """Buffer a piece's records for the next segment; gives the event that belongs into it."""
         batch = piece.batch
-        self._staged.append((source, batch))
+        # Of a member of a source the piece says it.
+        self._staged.append(Kept(source, piece.forgeable if piece.of else source in self.forgeable, batch))
         promise = piece.position.get("promise")
         return {
             "type": EVENT,
@@ -74,8 +86,8 @@ class RecordFiles:
         again until ``committed``."""
         if self._staged:
             pieces = [_MARK]
-            for source, batch in self._staged:
-                data = _encoded(source, batch)
+            for one in self._staged:
+                data = _encoded(one)
                 pieces += [_LENGTH.pack(len(data)), data]
             checksum = 0
             for piece in pieces:
@@ -86,8 +98,19 @@ class RecordFiles:
         """The segment is on disk."""
         self._staged = []
 
+    def between(self, after: int, to: int) -> Iterator[tuple[int, list[Kept]]]:
+        """(number, ``kept``) of the segments after one and through another that have records and still are there."""
+        numbers = sorted(int(path.stem) for path in self.folder.glob(f"*{_SUFFIX}"))
+        for number in numbers:
+            if after < number <= to and self._path(number).exists():
+                yield number, self.kept(number)
+
     def read(self, number: int) -> list[tuple[str, pa.RecordBatch]]:
         """(source, batch) in the order in which they were staged. Raises StoreDamaged."""
+        return [(one.source, one.batch) for one in self.kept(number)]
+
+    def kept(self, number: int) -> list[Kept]:
+        """In the order in which they were staged. Raises StoreDamaged."""
         path = self._path(number)
         with explained(path, "reading records"):
             data = path.read_bytes()
@@ -105,7 +128,7 @@ class RecordFiles:
         while at < end:
             (length,) = _LENGTH.unpack_from(data, at)
             at += _LENGTH.size
-            found.append(_decoded(data[at : at + length]))
+            found.append(self._decoded(data[at : at + length]))
             at += length
         return found
 
@@ -128,6 +151,15 @@ class RecordFiles:
             if gone:
                 sync_path(self.folder)
 
+    def _decoded(self, data: bytes) -> Kept:
+        with pa.ipc.open_stream(data) as reader:
+            batch = reader.read_next_batch()
+            metadata = reader.schema.metadata or {}
+        source = metadata[_SOURCE].decode()
+        said = metadata.get(_FORGEABLE)
+        forgeable = source in self.forgeable if said is None else said != b"0"
+        return Kept(source, forgeable, marked(batch, kind_of(batch)))
+
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:012d}{_SUFFIX}"
 
@@ -137,17 +169,10 @@ def told(events: tuple[dict[str, Any], ...]) -> list[Mapping[str, Any]]:
     return [event for event in events if event.get("type") == EVENT]
 
 
-def _encoded(source: str, batch: pa.RecordBatch) -> bytes:
-    metadata = {**(batch.schema.metadata or {}), _SOURCE: source.encode()}
-    batch = batch.replace_schema_metadata(metadata)
+def _encoded(one: Kept) -> bytes:
+    said = {_SOURCE: one.source.encode(), _FORGEABLE: b"1" if one.forgeable else b"0"}
+    batch = one.batch.replace_schema_metadata({**(one.batch.schema.metadata or {}), **said})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
         writer.write_batch(batch)
     return bytes(sink.getvalue())
-
-
-def _decoded(data: bytes) -> tuple[str, pa.RecordBatch]:
-    with pa.ipc.open_stream(data) as reader:
-        batch = reader.read_next_batch()
-        source = (reader.schema.metadata or {})[_SOURCE].decode()
-    return source, marked(batch, kind_of(batch))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,27 @@ from andon.observe.live.any_log import AnyLog
 from andon.observe.live.folder import FolderSource
 from andon.observe.live.reports import ReportSource
 from andon.records.contract import duration_ns
+from andon.run.casework import Stored
 from andon.run.feed import Telescope
+from andon.run.live.casework import follower
 from andon.run.live.config import Config
+from andon.run.live.contain import containment
 from andon.run.live.ledger import Ledger, state_folder
 from andon.run.live.messages import messages_for
-from andon.run.live.parts import engines_of, kinds_of, reports_of, sinks_of, site_of, sources_of
+from andon.run.live.parts import (
+    engines_of,
+    forwarder_of,
+    kinds_by_name,
+    models_of,
+    reports_of,
+    sinks_of,
+    site_of,
+    sources_of,
+)
 from andon.run.live.past import Past
 from andon.run.live.pump import Pump
 from andon.run.live.records import RecordFiles
+from andon.run.live.serve import applications, serve
 from andon.run.live.shed import Shedder
 from andon.run.live.status import Status, write_status
 from andon.run.live.tables import SpanTables
@@ -36,6 +51,7 @@ from andon.store.history import History
 from andon.store.journal import Journal
 from andon.store.journal_lock import StoreLock
 
+HAND_OVER = 0.0005  # seconds
 _DELIVER_AT_END = (
     10.0  # seconds, at most, for what can be delivered before the end; the rest waits for the next start
 )
@@ -72,6 +88,10 @@ class Service:
         self.store = store
         self.casebook = Casebook(config.store.casebook or store)
         self.casebook.migrate()
+        models = models_of(config, self.casebook, self.site.models, path)
+        if models is not self.site.models:
+            self.site = replace(self.site, models=models)
+            engines = engines_of(config, self.site, path)
         self.casebook.remember(
             "telescope", json.dumps(list(self.site.telescope))
         )  # for `andon findings check`
@@ -81,13 +101,16 @@ class Service:
             history.check_journal(journal)
         telescope = Telescope(self.site.telescope) if self.site.telescope else None
         past = Past(journal, history, telescope)
-        kinds = {source.name: kinds_of(source) for source in self.sources}
+        kinds = kinds_by_name(self.sources)
         longest = max((duration_ns(span) for engine in engines for span in engine.window.spans), default=0)
-        self.records = RecordFiles(store / "records", journal.last, 2 * longest / 1e9)
+        self.records = RecordFiles(
+            store / "records", journal.last, 2 * longest / 1e9,
+            forgeable=frozenset(one.name for one in config.source if one.forgeable),
+        )  # fmt: skip
         self.ledger = Ledger(
             engines, self.site, kinds, self.casebook,
             StateFiles(state_folder(store)), SpanTables(store / "tables"), past, messages_for(config),
-            threads=min(len(engines), os.cpu_count() or 1), records=self.records,
+            threads=max(1, min(len(engines), os.cpu_count() or 1)), records=self.records,
         )  # fmt: skip
         self.troubles = Troubles()
         self.pump = Pump(
@@ -100,13 +123,33 @@ class Service:
             config.store.history_bytes, duration_ns(config.store.history_every) / 1e9, self._checkpointed,
             duration_ns(config.store.keep_tables), self.troubles, self.records,
         )  # fmt: skip
+        self.bus = forwarder_of(config, path, self.sources, journal, self.records, self.troubles, log)
+        if self.bus is not None:
+            self.upkeep.sent = lambda: 0 if self.bus is None else self.bus.through
+        self.casework = follower(
+            config.triage, self.casebook, self.site, Stored(self.casebook, self.ledger.tables.folder), self.records,
+            lambda: self.ledger.segment, self._event_time, self.troubles, once, log,
+        )  # fmt: skip
+        if self.casework is not None:
+            self.upkeep.needed = self.casework.intake
+        self.containment = containment(config, path, self.site, self.casebook, clock, log, self.troubles)
+        enforcers = {} if self.containment is None else self.containment.made.enforcers
+        self._applications = applications(config, path, enforcers, store)
+        if self.containment is not None and self.casework is not None:
+            self.casework.bell = self.containment.bell
+        if self.containment is not None:
+            # Engines that compute in Python hand the interpreter over after 0.5 ms, not 5: a decision to cut passes
+            # through several threads (benchmarks/contain/decide.py, also for what it costs the engines).
+            sys.setswitchinterval(min(sys.getswitchinterval(), HAND_OVER))
         self.delivery = Delivery(self.casebook, sinks, clock) if sinks else None
         self._delivering = threading.Event()
         self._outbox: dict[str, dict[str, int]] = {}
+        self._withheld = 0
         self._watching = threading.Event()
         self.show: Callable[[Status], None] | None = (
             None  # hears of the status once a second, instead of the log
         )
+        self._unread = 0
         self._state = "starting"
         for remark in remarks:
             log("list", {"remark": remark})
@@ -127,8 +170,15 @@ class Service:
             },
         )
         stop_metrics = self._serve_metrics()
+        stop_serving = serve(self.config.serve, self._applications)
         upkeep = threading.Thread(target=self._guard(self.upkeep.run), name="upkeep")
         upkeep.start()
+        casework = threading.Thread(target=self._guard(self._follow), name="casework")
+        casework.start()
+        contain = threading.Thread(target=self._guard(self._contain), name="containment")
+        contain.start()
+        bus = threading.Thread(target=self._guard(self._send), name="bus")
+        bus.start()
         delivery = threading.Thread(target=self._guard(self._deliver), name="delivery")
         watch = threading.Thread(target=self._guard(self._watch), name="watch")
         watch.start()
@@ -145,6 +195,17 @@ class Service:
             # The store is ours until nobody writes to it: no time limit here, whoever has none left kills us.
             self.upkeep.stopping.set()
             upkeep.join()
+            if self.casework is not None:
+                self.casework.stopping.set()
+            casework.join()
+            if self.containment is not None:
+                self.containment.stopping.set()
+            contain.join()
+            if self.bus is not None:
+                self.bus.stopping.set()
+            bus.join()
+            stop_serving()
+            self._unread = 0 if self.casework is None else self.casework.look()
             self._delivering.set()
             if self.delivery is not None:
                 delivery.join()
@@ -172,7 +233,27 @@ class Service:
             engines={n: (round(s.summarise, 3), round(s.conclude, 3)) for n, s in ledger.spent.items()},
             sources={source.name: counters.by_source.get(source.name, 0) for source in self.sources},
             records=dict(counters.records), outbox=self._outbox, journal_bytes=self.pump.journal.nbytes,
+            cases=0 if self.casework is None else self.casework.opened, unread=self._unread,
+            withheld=self._withheld,
+            contain={} if self.containment is None else self.containment.status(), bus=self._bus_status(),
         )  # fmt: skip
+
+    def _send(self) -> None:
+        if self.bus is not None:
+            self.bus.run()
+
+    def _bus_status(self) -> dict[str, Any]:
+        """Of what is sent, and of each source that reads a bus, by name."""
+        told = {s.name: said() for s in self.sources if (said := getattr(s, "status", None)) is not None}
+        return told if self.bus is None else {"": self.bus.status(), **told}
+
+    def _follow(self) -> None:
+        if self.casework is not None:
+            self.casework.run()
+
+    def _contain(self) -> None:
+        if self.containment is not None:
+            self.containment.run()
 
     def _happened(self, event: dict[str, Any]) -> None:
         self.log("source", event)
@@ -188,6 +269,8 @@ class Service:
         """Once a second the status, once a minute a line of it in the log, and trouble when it comes and goes."""
         said, trouble = time.monotonic(), tuple[str, ...]()
         while not self._watching.wait(1.0):
+            if self.casework is not None:
+                self._unread = self.casework.look()
             status = self.status()
             write_status(self.store, status.to_dict())
             if status.trouble != trouble:
@@ -207,6 +290,7 @@ class Service:
             going_on = False
             try:
                 report = self.delivery.step(0.2)
+                self._withheld += report.withheld
                 going_on = bool(report.delivered or self.delivery.busy)
                 if stopping or time.monotonic() - counted >= 2.0:
                     counted = time.monotonic()

@@ -19,8 +19,7 @@ _STALE = 60.0  # seconds: it is written once a second
 @dataclass(frozen=True)
 class Status:
     """``lag``: seconds that the engines are behind the journal (None before their first segment); ``severities``:
-    findings by severity;
-    ``sources``: packets or other records of each; ``records``: of other kinds than packets, by kind;
+    findings by severity; ``sources``: packets or other records of each; ``records``: of other kinds, by kind;
     ``engines``: CPU seconds of taking in and concluding; ``trouble``: what stands in the way, in words."""
 
     pid: int
@@ -42,6 +41,11 @@ class Status:
     records: dict[str, int] = field(default_factory=dict)
     outbox: dict[str, dict[str, int]] = field(default_factory=dict)
     journal_bytes: int = 0
+    cases: int = 0  # opened since the start
+    contain: dict[str, Any] = field(default_factory=dict)  # mode, intents by state, enforcers by health
+    withheld: int = 0  # messages that their sink may not carry (TLP, telescope), since the start
+    bus: dict[str, Any] = field(default_factory=dict)  # what is sent ("") and read, by source (docs/bus.md)
+    unread: int = 0  # segments whose alerts are not in the casebook yet
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

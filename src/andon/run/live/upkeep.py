@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from andon.run.casework.intake import LiveIntake
 from andon.run.live.past import Past
 from andon.run.live.records import RecordFiles
 from andon.run.live.tables import SpanTables
@@ -36,6 +37,8 @@ class Upkeep:
     keep_tables_ns: int = 365 * 86_400 * 10**9
     troubles: Troubles = field(default_factory=Troubles)
     records: RecordFiles | None = None
+    needed: LiveIntake | None = None  # who has to have read records before they go
+    sent: Callable[[], int] | None = None  # the segment through which a bus has everything
     appended: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
     _expired: float = -1e9
@@ -75,10 +78,13 @@ class Upkeep:
         if history is not None:
             self.appended += history.append(journal.segments(after=history.last_segment))
             through = min(through, history.last_segment)
+        if self.sent is not None:
+            through = min(through, self.sent())
         with self.past.still:
             journal.drop_through(through)
         if self.records is not None:
-            self.records.drop_through(min(through, journal.first - 1))
+            needed = through if self.needed is None else min(through, self.needed.through)
+            self.records.drop_through(min(needed, journal.first - 1))
 
     def _expire(self) -> None:
         if self.past.history is not None:
