@@ -14,8 +14,13 @@ from andon.records.kinds import marked
 
 def contact_batch(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
     """A batch of rows that have every field of ``CONTACT``; ``ts`` in ns."""
+    return record_batch(rows, CONTACT, KIND)
+
+
+def record_batch(rows: Sequence[Mapping[str, Any]], schema: pa.Schema, kind: str) -> pa.RecordBatch:
+    """A batch of rows that have every field of a schema; times in ns."""
     columns = []
-    for field in CONTACT:
+    for field in schema:
         values = [row[field.name] for row in rows]
         if pa.types.is_dictionary(field.type):
             columns.append(pa.array(values, pa.string()).dictionary_encode())
@@ -23,4 +28,4 @@ def contact_batch(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
             columns.append(pa.array(values, pa.int64()).cast(field.type))
         else:
             columns.append(pa.array(values, field.type))
-    return marked(pa.RecordBatch.from_arrays(columns, schema=CONTACT), KIND)
+    return marked(pa.RecordBatch.from_arrays(columns, schema=schema), kind)

@@ -87,8 +87,10 @@ def test_a_query_that_is_shown_whole_is_not_called_cut(capsys: pytest.CaptureFix
 def test_logs_are_counted_as_records_of_logs(capsys: pytest.CaptureFixture[str]) -> None:
     report = FileReport("access.log", kind="contact", records=1_200, skipped={"PTR query": 7, "no host": 2})
     show(Analysis(files=[report]), (), masked=False, given=())
-    assert "1,200 log records (contacts, flows) in 1 file; 9 left aside: PTR query 7, no host 2" in _one_line(
-        capsys
+    told = _one_line(capsys)
+    assert (
+        "1,200 log records (contacts, flows, alerts of EVE) in 1 file; 9 left aside: PTR query 7, no host 2"
+        in told
     )
 
 

@@ -12,22 +12,33 @@ import sys
 import typer
 
 from andon.cli import (
+    alerts,
     analyze,
     assets,
+    cases,
+    cluster,
+    contain,
     count,
     demo,
     doctor,
     findings,
     fingerprints,
+    graph,
     history,
+    hub,
+    judge,
     learn,
     match,
     pseudonym,
     query,
     reports,
     run,
+    share,
+    share_taxii,
     simulate,
+    suppress,
     translate,
+    vulnerabilities,
 )
 
 app = typer.Typer(
@@ -43,6 +54,7 @@ app.command("demo")(demo.command)
 app.command("analyze")(analyze.command)
 app.command("assets")(assets.command)
 app.command("count")(count.command)
+app.command("judge")(judge.command)
 app.command("match")(match.command)
 app.command("translate")(translate.command)
 app.command("doctor")(doctor.command)
@@ -54,9 +66,19 @@ app.command("status")(run.status_command)
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(fingerprints.app, name="fingerprints")
 app.add_typer(findings.app, name="findings")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(cases.app, name="cases")
+app.add_typer(cluster.app, name="cluster")
+app.add_typer(contain.app, name="contain")
+app.add_typer(suppress.app, name="suppress")
+app.add_typer(graph.app, name="graph")
 app.add_typer(history.app, name="history")
 app.add_typer(pseudonym.app, name="pseudonym")
+app.add_typer(hub.app, name="hub")
 app.add_typer(learn.app, name="learn")
+share.app.add_typer(share_taxii.app, name="taxii")
+app.add_typer(share.app, name="share")
+app.add_typer(vulnerabilities.app, name="vulnerabilities")
 
 
 @app.callback(invoke_without_command=True)

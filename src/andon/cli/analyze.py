@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from andon.cli import past
+from andon.cli import runner as where
 from andon.cli.terminal import Format, fail, note, progress, unreadable
 
 if TYPE_CHECKING:
     from andon.observe.logs.options import Options
     from andon.records.contract import Site
+    from andon.records.model import Model
     from andon.run.batch import Analysis
     from andon.run.inputs import Inputs
     from andon.run.mask import Mask
@@ -20,11 +25,14 @@ if TYPE_CHECKING:
 
 def command(
     files: list[str] = typer.Argument(
-        ...,
-        metavar="FILE...",
+        None,
+        metavar="[FILE...]",
         help="Captures; logs of proxies, Zeek, Suricata, honeypots; flows; tables of darknet sources, reports, asset "
         "lists; - for standard input.",
     ),
+    history: Path | None = past.HISTORY,
+    start: str = past.FROM,
+    end: str = past.TO,
     telescope: str = typer.Option(
         "", "--telescope", help="Dark prefixes, comma separated; inferred from the traffic if not given."
     ),
@@ -33,6 +41,11 @@ def command(
         None, "--out", help="Folder for findings.ndjson, entities.parquet and tables/."
     ),
     mask: bool = typer.Option(False, "--mask", help="Give nothing away about where the telescope is."),
+    cases: str = typer.Option(
+        "",
+        "--cases",
+        help="Keep alerts and findings in this casebook (folder or postgresql://...) and make cases of them.",
+    ),
     packets: bool = typer.Option(False, "--packets", help="With --out: packets.parquet too, for SQL."),
     plots: str = typer.Option(
         "", "--plots", help="With --out: png or svg of each coordinated activity, sources over time."
@@ -67,10 +80,10 @@ def command(
     pseudonym_key: Path | None = typer.Option(
         None, "--pseudonym-key", help="Users and addresses of logs as pseudonyms under the key in this file."
     ),
-    inside: str = typer.Option(
-        "",
+    inside: list[str] = typer.Option(
+        [],
         "--inside",
-        help="The organisation's own prefixes, comma separated; private addresses if not given.",
+        help="The organisation's own prefixes, comma separated; private addresses if not given. Repeatable.",
     ),
     rdns: Path | None = typer.Option(
         None, "--rdns", help="Reverse names: CSV ADDRESS,NAME. Nothing is looked up."
@@ -80,6 +93,11 @@ def command(
     ),
     white: list[str] = typer.Option(
         [], "--white", help="[NAME=]FILE: harmless names and addresses, or a ranking. Repeatable."
+    ),
+    vulnerabilities: list[str] = typer.Option(
+        [],
+        "--vulnerabilities",
+        help="CVE records: which of them the darknet is scanned for now. Repeatable.",
     ),
     engine: list[str] = typer.Option(
         [], "--engine", help="Run only this engine and what it needs. Repeatable."
@@ -98,13 +116,31 @@ def command(
     setting: list[str] = typer.Option(
         [], "--set", help="ENGINE.NAME=VALUE, e.g. darknet.tools.false_alarms=0.001. Repeatable."
     ),
+    runner: str = where.RUNNER,
+    cluster: str = where.CLUSTER,
+    work: Path | None = where.WORK,
+    workers: str = where.WORKERS,
+    tls_ca: Path | None = where.TLS_CA,
+    tls_cert: Path | None = where.TLS_CERT,
+    tls_key: Path | None = where.TLS_KEY,
+    digests: Path | None = where.DIGESTS,
 ) -> None:
     """Say who scans, with which tool, and for what; and which terminals of the own network are infected.
 
     Example: andon analyze --telescope 192.0.2.0/24,198.51.100.0/24 captures/*.pcap.gz --out result
 
     Example: andon analyze access.log zeek/conn.log --black maltrail.csv --white tranco.csv --out result
+
+    Example: andon analyze alerts.json conn.log --assets assets.csv --cases soc && andon cases list --store soc
+
+    Example: andon analyze --history /var/lib/andon --from 2026-01-01 --to 2026-02-01 --out result
+
+    Example: andon analyze 2026-01/*.pcap.gz --runner dask --work /shared/andon --out result
     """
+    files = files or []
+    received = past.asked(files, history, start, end)
+    if mask and cases:
+        fail("--cases keeps everything as it is; it does not go with --mask", 2)
     if mask and packets:
         fail("--packets writes dark addresses; it does not go with --mask", 2)
     if packets and out is None:
@@ -112,25 +148,46 @@ def command(
     if plots and (out is None or plots not in ("png", "svg")):
         fail("--plots is png or svg, and needs --out DIR", 2)
     from andon.records.contract import Site
-    from andon.run.batch import analyze
     from andon.run.engines import EngineError, known_settings, load_engines
     from andon.run.inputs import Inputs, with_assets
     from andon.run.spool import spooled
+    from andon.store.errors import StoreError
 
     _usable(files, out)
-    site = _site(Site, telescope, known, geo, rdns, setting, _prefixes(inside))
+    site = _site(Site, telescope, known, geo, rdns, setting, _prefixes(",".join(inside)))
     if black or white:
         site = replace(site, reputation=_reputation(black, white))
+    if vulnerabilities:
+        site = replace(site, vulnerabilities=_vulnerabilities(vulnerabilities))
     if hash_key:
         site = replace(site, hash_key=hash_key)
     try:
         with spooled(files) as paths, progress("analyze") as report:
             inputs = Inputs.of(paths, _log_options(logformat, log_map, terminal, pseudonym_key, site.inside))
+            if received is not None:
+                received.add_to(inputs)
             _lists(inputs, assets)
             site = with_assets(site, inputs, owner)
+            site = replace(site, models=_models(cases, site)) if cases else site
             engines = load_engines(site, engine or None, also)
             _known_settings(site, known_settings(site))
-            result = analyze(inputs, site, engines, report)
+            logs = {
+                "logformat": logformat,
+                "mapping": str(log_map.resolve()) if log_map else "",
+                "terminal": terminal,
+                "inside": list(site.inside),
+            }
+            with (
+                _kept(cases, inputs, site) as keep,
+                where.digested(digests) as witness,
+                where.chosen(
+                    runner, cluster, work, workers, (tls_ca, tls_cert, tls_key), files, logs
+                ) as analyze,
+            ):
+                result = analyze(inputs, site, engines, report, witness=witness)
+                keep(result)
+                if witness is not None:
+                    witness.finish(result.findings)
             for item in result.files:
                 if item.error is not None:
                     note(unreadable(item.path, item.error))
@@ -140,10 +197,51 @@ def command(
                     _write(result, out, site, mask, packets, plots)
     except (EngineError, ValueError) as error:
         fail(str(error), 2)
-    except OSError as error:
+    except BrokenPipeError:
+        raise  # whoever read our output has had enough: main ends quietly
+    except (OSError, StoreError) as error:
         fail(f"{error}", 1)
     if not result.readable:
         fail("none of the files could be read", 1)
+
+
+def _models(place: str, site: Site) -> Mapping[str, Model]:
+    """What was promoted in the casebook of ``--cases``, over what is shipped."""
+    from andon.learn.feedback.shelf import Shelf, ShelfError, models_in_use
+    from andon.store.casebook import Casebook
+
+    if "://" in place or not (Path(place) / "learn").is_dir():
+        return site.models
+    try:
+        with Casebook(place) as book:
+            book.migrate()
+            return models_in_use(book, Shelf(Path(place) / "learn"))
+    except ShelfError as error:
+        fail(f"--cases {place}: {error}", 1)
+
+
+@contextmanager
+def _kept(place: str, inputs: Inputs, site: Site) -> Iterator[Callable[[Analysis], None]]:
+    """The casebook of ``--cases``: alerts go into it as they are read, the rest when the analysis is given."""
+    if not place:
+        yield lambda result: None
+        return
+    from andon.run.casework import Casework, InMemory
+    from andon.run.casework.intake import take_analysis, tapped
+    from andon.store.casebook import Casebook
+
+    if "://" not in place:
+        Path(place).mkdir(parents=True, exist_ok=True)
+    with Casebook(place) as book:
+        book.migrate()
+        tapped(inputs, book)
+
+        def keep(result: Analysis) -> None:
+            take_analysis(book, result)
+            done = Casework(book, InMemory(result.tables), site).run()
+            note(f"{done.opened:,} cases opened, {done.changed:,} changed: andon cases list --store {place}")
+
+        yield keep
 
 
 def _log_options(
@@ -315,6 +413,17 @@ def _reputation(black: list[str], white: list[str]) -> Any:
             tables.append(table)
             _warn(path, skipped)
     return merged(tables)
+
+
+def _vulnerabilities(paths: list[str]) -> Any:
+    from andon.observe.vulnerability import vulnerabilities
+
+    try:
+        table, skipped = vulnerabilities(paths)
+    except (OSError, ValueError) as error:
+        fail(f"--vulnerabilities {error}", 2)
+    _warn(", ".join(paths), skipped)
+    return table
 
 
 def _known_settings(site: Site, known: set[str]) -> None:

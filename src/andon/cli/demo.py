@@ -16,11 +16,12 @@ def command(
     keep: Path | None = typer.Option(None, "--keep", help="Keep capture, truth and results in this folder."),
     format: Format = typer.Option(Format.table, "--format", help="table or json."),
 ) -> None:
-    """An hour on a simulated telescope and a family followed to its devices, beside the truth.
+    """An hour on a simulated telescope, a family followed to its devices, a queue of alerts, beside the truth.
 
     Simulates eleven million packets of background traffic and scans, analyses them, and compares. Then two days of bot
     families at a darknet, at honeypots, in reports and on a partner's list: from packets to the infected devices. Then
-    an organisation's proxy log beside them, with one infected camera that both sides see.
+    an organisation's proxy log beside them, with one infected camera that both sides see. Then two days of alerts of
+    other products, down to the cases to act on.
 
     Example: andon demo --keep demo
     """
@@ -29,6 +30,7 @@ def command(
     from andon.run.demo import run_demo
     from andon.run.demo_inside import run_inside, show_inside
     from andon.run.demo_joint import run_joint, show_joint
+    from andon.run.demo_triage import run_triage, show_triage
 
     def go(folder: Path) -> None:
         with progress("demo") as report:
@@ -46,7 +48,13 @@ def command(
             print(json.dumps({"inside": inside.to_dict()}))
         else:
             show_inside(inside)
-        if not (outcome.right and joint.right and inside.right):
+        with progress("demo") as report:
+            triage = run_triage(folder / "triage", report)
+        if format is Format.json:
+            print(json.dumps({"triage": triage.to_dict()}))
+        else:
+            show_triage(triage)
+        if not (outcome.right and joint.right and inside.right and triage.right):
             fail("the answer differs from the truth; see above", 1)
 
     try:

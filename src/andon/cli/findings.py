@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from andon.cli import outbox
+from andon.cli.book import Errors, moment
 from andon.cli.terminal import Format, console, fail, note, safe
 
 if TYPE_CHECKING:
@@ -181,19 +182,13 @@ def _say_given_up(book: Any) -> None:
         note(f"andon: {safe(text)}")
 
 
-class _Errors:
-    """Says a store's errors in a sentence."""
-
-    def __enter__(self) -> None:
-        return None
+class _Errors(Errors):
+    """And that --follow is ended by Ctrl-C."""
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        from andon.store.errors import StoreError
-
-        if isinstance(error, StoreError | OSError) and not isinstance(error, BrokenPipeError):
-            fail(safe(str(error)), 1)
         if isinstance(error, KeyboardInterrupt):
             raise typer.Exit(0) from None
+        super().__exit__(kind, error, trace)
 
 
 def _open(store: str) -> Any:
@@ -233,27 +228,13 @@ def _filter(
             kinds=tuple(dict.fromkeys(kind)),
             engines=tuple(dict.fromkeys(engine)),
             severity=severity,
-            since=_moment(since, now) if since else None,
-            until=_moment(until, now) if until else None,
+            since=moment(since, now) if since else None,
+            until=moment(until, now) if until else None,
             entity=entity,
             series=series,
         )
     except ValueError as error:
         fail(safe(str(error)), 2)
-
-
-def _moment(text: str, now: int) -> int:
-    from andon.records.contract import duration_ns
-    from andon.store.casebook.lines import nanoseconds
-
-    try:
-        return now - duration_ns(text)
-    except ValueError:
-        pass
-    try:
-        return nanoseconds(text)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{text!r} is neither a time (2026-01-31T12:00:00Z) nor a duration (24h)") from error
 
 
 def _one(book: Casebook | FindingLines, id: str) -> StoredFinding:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from andon.cli import past
+from andon.cli import runner as where
 from andon.cli.terminal import Format, console, fail, note, progress, safe
 
 if TYPE_CHECKING:
@@ -56,7 +58,10 @@ def _group() -> None:
 
 @app.command("discover")
 def discover_command(
-    files: list[str] = typer.Argument(..., metavar="FILE...", help="Captures; - for standard input."),
+    files: list[str] = typer.Argument(None, metavar="[FILE...]", help="Captures; - for standard input."),
+    history: Path | None = past.HISTORY,
+    start: str = past.FROM,
+    end: str = past.TO,
     method: Method = typer.Option(
         Method.algebra, "--method", help="algebra (exact), or ga (genetic search)."
     ),
@@ -67,16 +72,27 @@ def discover_command(
     cpu_seconds: float = typer.Option(60.0, "--cpu-seconds", min=1.0, help="About how long to search a day."),
     least: int = typer.Option(20, "--min-sources", min=2, help="How many sources make a fingerprint."),
     mask: bool = typer.Option(False, "--mask", help="Give nothing away about where the telescope is."),
+    runner: str = where.RUNNER,
+    cluster: str = where.CLUSTER,
+    work: Path | None = where.WORK,
+    workers: str = where.WORKERS,
+    tls_ca: Path | None = where.TLS_CA,
+    tls_cert: Path | None = where.TLS_CERT,
+    tls_key: Path | None = where.TLS_KEY,
 ) -> None:
     """Search captures for relations between header fields that many sources share.
 
     Example: andon fingerprints discover --telescope 192.0.2.0/24 captures/*.pcap.gz --out result
     """
+    files = files or []
+    received = past.asked(files, history, start, end)
     from andon.records.contract import Site
     from andon.run.discover import discover
+    from andon.run.inputs import Inputs
     from andon.run.mask import Mask, telescope_networks
     from andon.run.results import write_results
     from andon.run.spool import spooled
+    from andon.store.errors import StoreError
 
     prefixes = tuple(part.strip() for part in telescope.split(",") if part.strip())
     if mask and not prefixes:
@@ -87,8 +103,15 @@ def discover_command(
         settings={f"{name}.cpu_seconds": cpu_seconds, f"{name}.min_sources": least},
     )
     try:
-        with spooled(files) as paths, progress("discover") as report:
-            result = discover(paths, site, method.value, seed, report)
+        with (
+            spooled(files) as paths,
+            progress("discover") as report,
+            where.chosen(runner, cluster, work, workers, (tls_ca, tls_cert, tls_key), files) as analyse,
+        ):
+            inputs = Inputs.of(paths)
+            if received is not None:
+                received.add_to(inputs)
+            result = discover(inputs, site, method.value, seed, report, analyse)
         for item in result.files:
             if item.error is not None:
                 note(f"andon: {item.path}: {item.error}")
@@ -100,7 +123,7 @@ def discover_command(
             note(f"results in {out}")
     except ValueError as error:
         fail(str(error), 2)
-    except OSError as error:
+    except (OSError, StoreError) as error:
         fail(str(error), 1)
     findings = [cover.finding(finding) for finding in result.findings] if cover else result.findings
     if format is Format.json:

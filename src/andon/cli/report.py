@@ -26,8 +26,9 @@ _NOUNS = {
     "darknet-source": "darknet sources",
     "report": "reports",
     "asset": "assets",
-    "contact": "log records (contacts, flows)",
+    "contact": "log records (contacts, flows, alerts of EVE)",
     "flow": "flows",
+    "alert": "alerts",
 }
 _LONG = 200  # characters of a query that are shown
 # What a person asks first: how much, who with which tool, for what, who suffers.

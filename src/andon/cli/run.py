@@ -62,29 +62,43 @@ def run_command(
         fail(str(error), 1)
 
 
-def check_command(config: Path = typer.Argument(Path("andon.toml"), help="The configuration.")) -> None:
+def check_command(
+    file: Path | None = typer.Argument(None, help="The configuration; else that of --config."),
+    config: Path = _CONFIG,
+) -> None:
     """Check a configuration without starting anything: each mistake with its line.
 
     Example: andon check-config andon.toml
     """
-    from andon.run.live.config import ConfigError
+    import time
+
+    from andon.run.containment import prepared
+    from andon.run.containment.build import chain_key, forgeable
+    from andon.run.live.config_parts import ConfigError
     from andon.run.live.parts import engines_of, sinks_of, site_of
 
+    config = file or config
     settings = _loaded(config)
     try:
         site, remarks = site_of(settings, config)
         engines = engines_of(settings, site, config)
         sinks_of(settings, config)
-    except ConfigError as error:
+        made = prepared(settings, config, site, None, time.time_ns())  # nothing is connected
+        made.close()
+        chain_key(settings.contain.key_file)
+    except (ConfigError, ValueError, OSError) as error:
         fail(str(error), 2)
-    remarks += _not_here(settings)
+    remarks += made.policy.notes
+    remarks += [*forgeable(settings), *_not_here(settings)]
     for remark in remarks:
         note(f"andon: {remark}")
     print(
         f"{config}: good. {len(settings.source)} source(s), {len(settings.organisation)} organisation(s), "
-        f"{_besides(settings, site)}"
-        f"{len(settings.sink)} sink(s); engines: {', '.join(engine.name for engine in engines)}"
+        f"{_besides(settings, site)}{len(settings.sink)} sink(s), {len(made.enforcers)} enforcer(s)"
     )
+    if made.enforcers:
+        print(f"containment: {settings.contain.mode}; {', '.join(made.enforcers)}")
+    print(f"engines: {', '.join(engine.name for engine in engines)}")
 
 
 def _besides(settings: Config, site: Site) -> str:
@@ -109,11 +123,30 @@ def _not_here(settings: Config) -> list[str]:
             missing.append(f"source {one.name}: there is no folder {one.path.parent} on this machine")
         elif one.kind == "interface" and one.interface not in interfaces:
             missing.append(f"source {one.name}: there is no interface {one.interface} on this machine")
+    missing += _no_bus(settings)
     missing += [
         f"reports {one.name}: there is no folder {one.path} on this machine"
         for one in settings.reports
         if not one.path.is_dir()
     ]
+    return missing
+
+
+def _no_bus(settings: Config) -> list[str]:
+    """What keeps the client of a bus from being set up; nothing is connected."""
+    from andon.run.bus.client import Brokers, BusError, kafka
+
+    tables = [("bus", settings.bus)] if settings.bus is not None else []
+    missing = []
+    for name, table in [
+        *tables,
+        *((f"source {one.name}", one) for one in settings.source if one.kind == "kafka"),
+    ]:
+        try:
+            kafka()
+            Brokers.of(table).settings()
+        except BusError as error:
+            missing.append(f"{name}: {error}")
     return missing
 
 
@@ -141,7 +174,8 @@ def status_command(
 
 
 def _loaded(path: Path) -> Config:
-    from andon.run.live.config import ConfigError, load
+    from andon.run.live.config import load
+    from andon.run.live.config_parts import ConfigError
 
     try:
         return load(path)
@@ -202,6 +236,8 @@ class _Above:
 
 
 def _show(status: dict[str, Any]) -> None:
+    from andon.run.bus.words import lines
+
     gone = not status["alive"] and status["state"] in ("starting", "running")
     state = "killed, or its machine went down" if gone else status["state"]
     lag = "-" if status["lag"] is None else f"{status['lag']:.1f} s"
@@ -210,13 +246,23 @@ def _show(status: dict[str, Any]) -> None:
     print(f"engines   {status['backlog']:,} packets behind, lag {lag}, {status['findings']:,} findings")
     if status["shed"] or status["lost"]:
         print(f"left out  {status['shed']:,} shed, {status['lost']:,} lost")
+    for line in lines(status.get("bus", {})):
+        print(line)
     for kind, rows in status.get("records", {}).items():
         print(f"records   {kind}: {rows:,} received")
     for name, rows in status["sources"].items():
-        print(f"source    {name}: {rows:,} packets")
+        print(f"source    {name}: {rows:,} received")
     for name, (take, conclude) in status["engines"].items():
         print(f"engine    {name}: {take:.1f} CPU s taking in, {conclude:.1f} concluding")
     for name, states in status["outbox"].items():
         print(f"sink      {name}: " + ", ".join(f"{count:,} {state}" for state, count in states.items()))
+    if status.get("withheld"):
+        print(f"withheld  {status['withheld']:,} messages that their sink may not carry")
+    if status.get("cases"):
+        print(f"cases     {status['cases']:,} opened")
+    if status.get("contain"):
+        from andon.run.live.board import containment_line
+
+        print(containment_line(status["contain"]))
     for text in status["trouble"]:
         print(f"trouble   {text}")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from andon.cli.simulate_alerts import alerts
 from andon.cli.simulate_coordination import coordination
+from andon.cli.simulate_infrastructure import infrastructure
 from andon.cli.simulate_joint import joint
 from andon.cli.simulate_organisation import organisation
 from andon.cli.terminal import fail, note, progress
@@ -30,8 +32,10 @@ def _group() -> None:
 
 
 app.command("coordination")(coordination)
+app.command("infrastructure")(infrastructure)
 app.command("joint")(joint)
 app.command("organisation")(organisation)
+app.command("alerts")(alerts)
 
 
 @app.command("internet")
