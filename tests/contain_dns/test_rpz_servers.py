@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(bool(missing(*TOOLS)), reason=missing(*TOOLS) or
 
 def seen_in(scenario: str, server: str, folder: Path) -> Any:
     given = {"folder": str(folder), "server": server}
-    return privately(f"dns_scenarios:{scenario}", given, seconds=90, paths=(LAB, HERE))
+    return privately(f"dns_scenarios:{scenario}", given, seconds=240, paths=(LAB, HERE))
 
 
 @pytest.mark.parametrize("server", ["bind", "unbound"])
@@ -25,7 +25,7 @@ def test_every_trigger_and_policy_means_what_the_plan_says(server: str, tmp_path
 
     assert found["before"] == ["203.0.113.7", "203.0.113.7", "192.0.2.10", "2001:db8:f::7"]
     assert found["verified"], "by the serial of the rules in force"
-    assert found["seconds"] < 5
+    assert found["seconds"] < 20
     assert found["blocked"] == ["NXDOMAIN", "NXDOMAIN", "NXDOMAIN", "192.0.2.10", "203.0.113.7"]
     assert found["all verified"]
     assert found["others"] == [

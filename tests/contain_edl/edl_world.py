@@ -77,7 +77,7 @@ def served(one: EdlEnforcer, **more: Any) -> Iterator[Client]:
         )
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not server.started and time.monotonic() < until:
             time.sleep(0.005)
         try:

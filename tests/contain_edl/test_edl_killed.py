@@ -76,7 +76,7 @@ def test_readers_get_whole_versions_while_lists_change(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=read)
         thread.start()
-        number, until = 0, time.monotonic() + 20
+        number, until = 0, time.monotonic() + 60
         while len(seen) < 8 and time.monotonic() < until:
             number += 1
             apply(one, intent(number, f"203.0.{number >> 8}.{number & 255}"))

@@ -52,4 +52,4 @@ def test_a_thousand_hosts_are_counted_in_milliseconds() -> None:
     start = time.process_time()
     assert all(counted.is_further(host) for host in hosts)
     assert not any(counted.is_further(host) for host in hosts)
-    assert time.process_time() - start < 0.25  # each compared with each: some 4 s
+    assert time.process_time() - start < 1.0  # each compared with each: some 4 s

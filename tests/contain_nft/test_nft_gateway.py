@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(bool(missing("nft")), reason=missing("nft") or "
 
 
 def seen_in(scenario: str) -> Any:
-    return privately(f"nft_scenarios:{scenario}", {}, seconds=60, paths=(LAB, HERE))
+    return privately(f"nft_scenarios:{scenario}", {}, seconds=240, paths=(LAB, HERE))
 
 
 def test_a_pair_block_ends_open_sessions_of_both_versions_and_nobody_elses_traffic() -> None:

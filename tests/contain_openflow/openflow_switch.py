@@ -32,7 +32,7 @@ def enforcer_of(switch: Switch, name: str = "sw", **more: Any) -> OpenFlowEnforc
     return made
 
 
-def until(true: Callable[[], bool], seconds: float = 5.0) -> float:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> float:
     """Seconds until it was so. Raises AssertionError."""
     start = time.monotonic()
     while not true():
@@ -404,7 +404,7 @@ def troubles(given: dict[str, Any]) -> dict[str, Any]:
 
 def reached(made: OpenFlowEnforcer, switch: Switch) -> Any:
     """Whether an intent can be applied, seen and taken back over this connection."""
-    until(lambda: made.health().state != "down", 8)
+    until(lambda: made.health().state != "down")
     receipt = made.apply([made.plan(intent(1))])[0]
     right = made.verify(receipt) and len(of_intents(switch)) == receipt.detail["rules"]
     made.revoke([1])
@@ -455,7 +455,7 @@ def far(given: dict[str, Any]) -> dict[str, Any]:
     made = enforcer_of(switch, listen="tcp:0.0.0.0:6657", peers=["192.0.2.0/24"])
     made.health()
     called(switch, "tcp:127.0.0.1:6657")
-    until(lambda: made._keeper._listener is not None and made._keeper._listener.refused > 0, 8)
+    until(lambda: made._keeper._listener is not None and made._keeper._listener.refused > 0)
     found["stranger"] = made.health().state
     made.close()
     made = enforcer_of(switch, datapath="00:00:00:00:00:00:00:01")

@@ -118,7 +118,7 @@ def test_who_says_nothing_is_given_up(connected: Any) -> None:
     start = time.monotonic()
     with pytest.raises(Unreachable, match=r"no HELLO within 0\.3 s"):
         talk.start(0, seconds=0.3)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 15
 
 
 def test_a_barrier_that_is_never_answered_ends_the_connection(connected: Any) -> None:

@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 
 def run(scenario: str, folder: Path, **more: Any) -> Any:
     paths = (LAB, HERE, LAB.parents[1] / "src")
-    return privately(f"openflow_switch:{scenario}", {"folder": str(folder), **more}, 120, paths=paths)
+    return privately(f"openflow_switch:{scenario}", {"folder": str(folder), **more}, 240, paths=paths)
 
 
 def test_what_is_typed_and_what_is_applied_is_the_same_and_only_our_own_is_taken_back(tmp_path: Path) -> None:

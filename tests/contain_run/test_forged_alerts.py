@@ -68,7 +68,7 @@ path = "store"
 commit = "1s"
 history = false
 [engine."triage.screening"]
-budget = 100000  # whatever the hour: shortly after midnight a part of the day's looks is free only
+budget = 100000  # on its first day a site has a part of the looks only, for the hours so far
 [triage]
 every = "1s"
 [contain]

@@ -110,9 +110,9 @@ def test_the_kill_switch_does_not_wait_for_the_casebook(tmp_path: Path, book: Ca
     running = threading.Thread(target=made.run)
     running.start()
     try:
-        assert hangs.wait(15)
+        assert hangs.wait(60)
         (tmp_path / "store" / "contain" / "kill").touch()
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while HOST in listed.read_text() and time.monotonic() < end:
             time.sleep(0.02)
         assert not gate.is_set() and HOST not in listed.read_text()

@@ -271,7 +271,7 @@ def controller(
 
 
 def wait_for(
-    condition: Callable[[], Any], seconds: float = 10.0, step: Callable[[], Any] | None = None
+    condition: Callable[[], Any], seconds: float = 60.0, step: Callable[[], Any] | None = None
 ) -> None:
     """Until it is so; fails after ``seconds``."""
     until = time.monotonic() + seconds

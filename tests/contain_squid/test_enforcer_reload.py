@@ -30,14 +30,14 @@ def test_what_comes_within_the_pause_is_told_together(tmp_path: Path) -> None:
 
 
 def test_poll_never_waits_and_sees_to_what_is_owed(tmp_path: Path) -> None:
-    reload = Reload(("sleep", "0.3"), 0.0, 5.0)
+    reload = Reload(("sleep", "2"), 0.0, 60.0)
     reload.ask()
     began = time.monotonic()
     reload.poll()
     reload.ask()  # something was written while it ran
     reload.poll()
-    assert time.monotonic() - began < 0.25
-    end = time.monotonic() + 10
+    assert time.monotonic() - began < 1.5
+    end = time.monotonic() + 60
     while (reload.owed or reload.count < 2) and time.monotonic() < end:
         reload.poll()
         time.sleep(0.01)
@@ -59,7 +59,7 @@ def test_a_command_that_fails_or_hangs_stays_owed_and_says_why() -> None:
     began = time.monotonic()
     with pytest.raises(Unreachable, match="did not end"):
         hanging.settle()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     absent = Reload(("/nonexistent/rndc",), 0.0, 1.0)
     absent.ask()
     with pytest.raises(Unreachable, match="/nonexistent/rndc"):

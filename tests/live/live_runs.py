@@ -131,7 +131,7 @@ def findings(store: Path) -> dict[str, dict[str, Any]]:
     return {name: json.loads(document) for name, document in rows}
 
 
-def wait_until(condition: Any, seconds: float = 30.0, every: float = 0.05) -> bool:
+def wait_until(condition: Any, seconds: float = 120.0, every: float = 0.05) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

@@ -200,7 +200,7 @@ def test_a_pipe_whose_sender_says_nothing_yet_stops_nobody() -> None:
     assert pipe.source.poll(0.05) == []
     time.sleep(0.1)
     pipe.source.poll(0.05)
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 15
     assert pipe.source.events() == [{"type": "idle", "source": "stdin"}]
     assert pipe.source.quiet() is None
     os.write(pipe.writing, capture([NOW]))

@@ -136,7 +136,7 @@ def test_nfdump_reads_the_same_flows(andon_data: Path, tmp_path: Path, capture: 
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            end = time.monotonic() + 10
+            end = time.monotonic() + 60
             while f":{port:04X} " not in Path("/proc/net/udp").read_text() and time.monotonic() < end:
                 time.sleep(0.05)
             for one in packets:

@@ -201,7 +201,7 @@ def test_a_collector_that_keeps_the_connection_has_got_it_when_its_machine_says_
     with raw_server(keeps) as port:
         begun = time.monotonic()
         sink(port).send(parcel(), NOW, 10)
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 9.5
     assert len(got) == 1 and b"CEF:0" in got[0]
 
 
@@ -209,7 +209,7 @@ def test_a_collector_that_talks_without_end_is_left_on_time() -> None:
     with raw_server(drip) as port:
         begun = time.monotonic()
         sink(port).send(parcel(), NOW, 10)
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 9.5
 
 
 def test_a_collector_that_takes_nothing_in_has_not_got_it() -> None:

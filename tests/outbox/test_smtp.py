@@ -194,7 +194,7 @@ def test_a_server_that_never_finishes_is_left_on_time(work: Any) -> None:
         begun = time.monotonic()
         with pytest.raises(Unreachable):
             sink(port).send(parcel(), 0, 1.0)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20
 
 
 def test_an_answer_without_end_does_not_fill_the_memory() -> None:

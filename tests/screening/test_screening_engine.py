@@ -173,6 +173,18 @@ def test_audits_keep_to_their_part_of_the_budget_and_the_short_spans_draw_the_sa
     assert theirs & both == audited & both
 
 
+@pytest.mark.parametrize(("day", "least", "most"), [(0, 0, 3), (2, 10, 10)], ids=["first day", "later"])
+def test_what_happens_after_midnight_finds_room_in_the_queue(day: int, least: int, most: int) -> None:
+    site = Site(settings=RARITY | {"triage.screening.budget": 20, "triage.screening.audit": 0.0})
+    outcomes = through(office(3, attack=day + 0.002), site, span="10min")
+    told = pa.concat_tables([outcome.tables["episodes"] for outcome in outcomes])
+    rows = told.select(["rule", "tier"]).to_pylist()
+    shown = {row["rule"] for row in rows if row["rule"].startswith("X") and row["tier"] == "inspect"}
+    assert least <= len(shown) <= most, (
+        "the first day has the looks of its hours so far, each later one those of a day"
+    )
+
+
 def test_an_episode_that_goes_on_keeps_the_chance_it_was_drawn_with() -> None:
     rows = [{"at": at, "host": "h", "rule": "long"} for at in range(0, 3000, 200)]
     rows += [

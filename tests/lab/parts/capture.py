@@ -24,7 +24,7 @@ class Capture:
              "-i", interface, "-w", str(path), *([expression] if expression else [])],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not path.exists() or path.stat().st_size < 24:  # the head is written once it listens
             if time.monotonic() > end or self._process.poll() is not None:
                 raise RuntimeError(f"tcpdump does not listen on {interface}")

@@ -61,7 +61,7 @@ class Desk:
     def propose(self, intent: Intent) -> State:
         return self.controller.propose(intent, "alice")
 
-    def wait(self, intent: int, *states: str, seconds: float = 10.0) -> State:
+    def wait(self, intent: int, *states: str, seconds: float = 60.0) -> State:
         """Until it is in one of these. Raises TimeoutError."""
         end = time.monotonic() + seconds
         while True:
@@ -72,7 +72,7 @@ class Desk:
                 raise TimeoutError(f"intent is {state}, not {' or '.join(states)}: {self.alarms[-5:]}")
             time.sleep(0.0005)
 
-    def applied(self, intent: int, seconds: float = 10.0) -> int:
+    def applied(self, intent: int, seconds: float = 60.0) -> int:
         """When the log says that it was put in force (ns)."""
         self.wait(intent, "applied", "verified", seconds=seconds)
         return next(

@@ -112,22 +112,23 @@ class ScreeningEngine:
         over = made.table["last"] + GAP < ctx.end
         past, rank, worth = _queued(before.past, made, scored, ctx)
         after = remember(made, memory, ~over, chance)
-        after = replace(after, past=past, severities=counted(made, before.severities, over))
+        since = int(made.table["first"].min()) if before.since < 0 else before.since
+        after = replace(after, past=past, severities=counted(made, before.severities, over), since=since)
         after = after.bounded(ctx.end / 1e9, self._remembered)
         # A day's queue shows what fired on that day; the short spans also tell that an episode is over.
         listed = touched | (over if ctx.end - ctx.start < _DAY else np.zeros(len(made), bool))
         shown = self._table(made, x, scored, ranked.score, severity, chance, rank, over | ctx.partial, listed,
-                            self._so_far(ctx))  # fmt: skip
+                            self._looks(since, ctx))  # fmt: skip
         raised: tuple[Finding, ...] = ()
         if ctx.end - ctx.start >= _DAY:
             extra = (worth[listed], severity.weight[listed])
             raised = findings(shown, *extra, self._findings, self._said(summary, after), ctx)
         return Outcome(findings=raised, tables={"episodes": shown}, carry=after)
 
-    def _so_far(self, ctx: Context[Memory]) -> int:
-        """The part of the day's budget that its time so far may use: a short span that took what is within the day's
-        rank *so far* would let nearly everything of the early hours through."""
-        gone = (ctx.end - ctx.start // _DAY * _DAY) / _DAY
+    def _looks(self, since: int, ctx: Context[Memory]) -> int:
+        """How many places of the queue are shown: the budget, and of it on the first day (alerts have come ``since``,
+        ns) the part that its time so far may use, or nearly everything of its early hours would be shown."""
+        gone = 1.0 if ctx.end - ctx.start >= _DAY else (ctx.end - since) / _DAY
         return math.ceil(self._budget * min(gone, 1.0))
 
     def _score(self, made: Episodes, x: np.ndarray) -> Scored:
@@ -223,15 +224,21 @@ def _signatures(made: Episodes) -> list[tuple[str, str, str]]:
 
 
 def _recent(past: Table, ctx: Context[Any]) -> Table:
-    """What is still near, or of the day in which the span lies."""
-    return take(past, past["first"] >= min(ctx.start // _DAY * _DAY, ctx.end - _NEAR))
+    """What is still near, or of the queue."""
+    return take(past, (past["last"] >= _queue_from(ctx)) | (past["first"] >= ctx.end - _NEAR))
+
+
+def _queue_from(ctx: Context[Any]) -> int:
+    """ns from which on episodes stand in one queue: the day's, or in shorter spans that of the last 24 hours. A queue
+    that began anew at midnight would have next to no place for what happens soon after it."""
+    return ctx.start // _DAY * _DAY if ctx.end - ctx.start >= _DAY else ctx.end - _DAY
 
 
 def _queued(
     past: Table, made: Episodes, scored: Scored, ctx: Context[Any]
 ) -> tuple[Table, np.ndarray, np.ndarray]:
     """(PAST with the episodes of the span, new figures for those that go on; rank of each of them among the episodes of
-    its site that fired on the day of the span, so far; its worth there)."""
+    its site in the queue so far; its worth there)."""
     t, n = made.table, len(made)
     mine = {name: t[name] for name in ("pair", "host", "signature", "site", "first", "last")} | {
         "rarity": rarity(made.begun[:, counters.SINCE_PAIR]),
@@ -247,9 +254,9 @@ def _queued(
     place[order] = np.cumsum(new) - 1
     every = take(every, new)
     rank, worth = np.zeros(len(every["pair"]), np.int64), np.zeros(len(every["pair"]))
-    today = every["last"] >= ctx.start // _DAY * _DAY
+    queued = every["last"] >= _queue_from(ctx)
     for site in np.unique(t["site"]).tolist():
-        at = np.flatnonzero(today & (every["site"] == site))
+        at = np.flatnonzero(queued & (every["site"] == site))
         columns = (every[name][at] for name in ("score", "signature", "host", "first"))
         rank[at], worth[at] = queue.ranks(*columns)
     kept = _recent(every, ctx)

@@ -45,7 +45,8 @@ def _nothing() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 class Memory:
     """``groups``: (sorted keys, state) by name. ``begun`` and ``most``: features of the open episodes. ``values`` and
     ``pairs``: what these episodes named and who they are, with ``texts``. ``forgotten``: pairs that had to go.
-    ``chance``: with which the audit drew each open episode; ``severities``: of the product's episodes, see there."""
+    ``chance``: with which the audit drew each open episode; ``severities``: of the product's episodes, see there.
+    ``since``: the first alert of all, ns; -1 before it, 0 where it was not noted down."""
 
     groups: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=_nothing)
     open: Table = field(default_factory=lambda: blank(OPEN))
@@ -60,6 +61,7 @@ class Memory:
     severities: tuple[np.ndarray, np.ndarray] = field(
         default_factory=lambda: (np.zeros(0, np.uint64), np.zeros((0, _LEVELS), np.int64))
     )
+    since: int = -1
 
     def bounded(self, now: float, most: int) -> Memory:
         """Without what is older than FORGET before ``now`` (s) and, beyond ``most`` rows of a group, the oldest."""
@@ -100,7 +102,7 @@ class Memory:
             "texts": texts,
             "offsets": offsets,
         }
-        return pack("screening memory", _VERSION, arrays, {"forgotten": self.forgotten})
+        return pack("screening memory", _VERSION, arrays, {"forgotten": self.forgotten, "since": self.since})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -119,6 +121,7 @@ class Memory:
                 forgotten=scalars["forgotten"],
                 chance=arrays["chance"],
                 severities=(arrays["severity keys"], arrays["severity counts"]),
+                since=scalars.get("since", 0),
             )
         except KeyError as error:
             raise StateError(f"a part of the memory is missing: {error}") from error
