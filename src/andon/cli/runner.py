@@ -129,6 +129,11 @@ def chosen(
     if cluster and any(name == "-" or Path(name).is_fifo() for name in files):
         fail("a pipe cannot be opened by workers on other machines: write it to a file first", 2)
     number, memory = _workers(workers)
+    if files and not any(name == "-" or Path(name).exists() for name in files):
+        yield analyze  # says that none of them is there; nothing to start a cluster for
+        return
+    if cluster and sys.stderr.isatty():
+        note(f"reaching {cluster}, for 30 seconds at most")
     told = Told()
     try:
         with _stages() as stage, executor(Cluster(runner, cluster, Tls(*tls), number, memory)) as on:

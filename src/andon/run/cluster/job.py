@@ -1,9 +1,9 @@
 """What a job is, as a file that every task names: the site, the engines, how logs are read.
 
-``DIR/jobs/DIGEST/`` is written by the driver and read once by each thread of each worker, which makes its own engines
-of it (one thread at a time works on one engine). Engines are known by a *key*: a digest of name, version, windows,
-columns and the site's settings that they use. Summaries are filed under it, so that an engine that changed, or a
-setting that matters to it, makes new ones, and the others' are still good.
+``DIR/jobs/DIGEST/`` is written by the driver and read by the workers, once for each task that one of them runs at the
+same time as others: the engines made of it are lent to one task at a time. Engines are known by a *key*: a digest of
+name, version, windows, columns and the site's settings that they use. Summaries are filed under it, so that an engine
+that changed, or a setting that matters to it, makes new ones, and the others' are still good.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +32,7 @@ FORMAT: Final = (
     1  # of job files, summaries and results: raised when an old work folder must not be used again
 )
 _MAPPING: Final = "log-map.toml"
-_KEPT = 4  # jobs that a thread keeps ready
+_KEPT = 4  # jobs that a worker keeps ready
 
 
 @dataclass(frozen=True)
@@ -127,18 +128,27 @@ def _digest(data: Bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-_local = threading.local()
+# Not by thread: Sail ends the state of a thread after each of its tasks, and what hangs on it would be made anew for
+# every task and destroyed where Python before 3.12.4 must not (CPython, issue 119585).
+_idle: dict[Path, list[Job]] = {}
+_lock = threading.Lock()
 
 
-def read_job(folder: Path) -> Job:
-    """The job of a folder, with engines for this thread alone. Raises ClusterError where this machine has another
-    version than the driver, and OSError where the folder is not there."""
-    kept: dict[Path, Job] = _local.__dict__.setdefault("jobs", {})
-    if folder not in kept:
-        while len(kept) >= _KEPT:
-            kept.pop(next(iter(kept)))
-        kept[folder] = _read(folder)
-    return kept[folder]
+@contextmanager
+def borrowed(folder: Path) -> Iterator[Job]:
+    """The job of a folder, with engines that nobody else uses meanwhile. Raises ClusterError where this machine has
+    another version than the driver, and OSError where the folder is not there."""
+    with _lock:
+        there = _idle.get(folder)
+        job = there.pop() if there else None
+    job = job or _read(folder)
+    yield job
+    # After an error it is not given back: nobody knows what state its engines are in.
+    with _lock:
+        there = _idle.pop(folder, [])
+        while len(_idle) >= _KEPT:
+            del _idle[next(iter(_idle))]
+        _idle[folder] = [*there, job]  # the one used last is the last to go
 
 
 def _read(folder: Path) -> Job:

@@ -16,7 +16,7 @@ from typing import Any
 
 from andon.run.cluster import counts
 from andon.run.cluster.errors import ClusterError
-from andon.run.cluster.job import Job, read_job
+from andon.run.cluster.job import Job, borrowed
 from andon.run.cluster.merge import merge
 from andon.run.cluster.partition import Partition
 from andon.run.cluster.summaries import SummaryDamaged
@@ -31,7 +31,8 @@ def run_task(text: str) -> str:
     began = time.thread_time()
     try:
         task = json.loads(text)
-        made: dict[str, Any] = {"result": _run(read_job(Path(task["job"])), task)}
+        with borrowed(Path(task["job"])) as job:
+            made: dict[str, Any] = {"result": _run(job, task)}
     except SummaryDamaged as error:
         made = {"error": f"{error}", "damaged": [str(path) for path in error.paths]}
     except (ClusterError, StoreError) as error:
