@@ -14,8 +14,9 @@ from told_records import DOCUMENTS, INFECTED, INTENTS, SPOOFED, TOOL, VICTIM
 
 from andon.observe.enrichment import enrichment
 from andon.share.formats.misp import Writer, event_of, feed
+from andon.share.formats.stix import dumps
 from andon.share.formats.view import view
-from andon.share.policy import AMBER, Caution
+from andon.share.policy import AMBER, LEVELS, Caution
 
 WRITER = Writer("Example SOC")
 
@@ -108,6 +109,27 @@ def test_our_own_reader_of_misp_takes_what_we_write(tmp_path: Path) -> None:
     path.write_text(json.dumps(event_of(INTENTS[0])))
     table, _ = enrichment(path)
     assert "198.50.101.44" in str(table.to_pylist())
+
+
+def test_the_text_of_an_event_is_its_dictionary() -> None:
+    odd = 'a"b\\c\n\x00\u202e\ud800</script>%s{}'
+    strange = [
+        {**document, name: odd}
+        for document in DOCUMENTS
+        for name in ("title", "statement", "kind", "first_seen", "last_seen", "state", "attack", "verdicts")
+    ]
+    named = [
+        {**TOOL.to_dict(), "entities": [{"type": kind, "value": odd}, {"type": kind, "value": "203.0.114.9"}]}
+        for kind in ("ipv4-addr", "url", "user-account", "device", "x-host", "vulnerability", odd)
+    ]
+    labelled = [
+        {**one, "verdicts": [{"label": odd}, {"label": "x" * 500}], "attacker": [odd]} for one in DOCUMENTS
+    ]
+    made = [view(one) for one in (*DOCUMENTS, *strange, *named, *labelled)]
+    for level in LEVELS:
+        for told in made:
+            assert WRITER.text(told, level) == dumps(WRITER.event(told, level))
+            assert json.loads(WRITER.text(told, level)) == WRITER.event(told, level)
 
 
 def test_what_has_no_id_is_refused() -> None:

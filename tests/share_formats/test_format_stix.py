@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import stix2
 from stix2validator import ValidationOptions, validate_string
 from told_records import (
@@ -176,3 +177,11 @@ def test_what_has_no_id_is_refused_and_what_is_strange_does_no_harm() -> None:
                "first_seen": 7, "evidence": "no", "attack": ["T1", 5], "subject": ["?"], "title": "a\x00b\u202e",
                "attributes": [], "window": 3, "count": -5, "confidence": "high"}  # fmt: skip
     stix2.parse(json.dumps(bundle(objects_of(strange))))
+
+
+def test_what_holds_itself_or_no_number_is_refused_and_not_followed() -> None:
+    circle: dict[str, Any] = {"a": []}
+    circle["a"].append(circle)
+    for bad in (circle, {"x": float("nan")}):
+        with pytest.raises(ValueError, match=r"Circular|JSON compliant"):
+            dumps(bad)

@@ -66,7 +66,7 @@ def window_sql(relation: str, window: tuple[int, int], telescope: Sequence[str] 
     """The query that counts a relation's packets (its sessions, if it has a key) in a window.
 
     >>> window_sql("ip.id == 54321", (0, 10**9))[:54]
-    "WITH chosen AS (SELECT * FROM packets WHERE ts >= make"
+    'WITH chosen AS (SELECT * FROM packets WHERE ts >= make'
     """
     expression = parse(relation)
     start, end = (f"make_timestamptz({-(-moment // 1000)})" for moment in window)

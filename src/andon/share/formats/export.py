@@ -36,6 +36,7 @@ class Exported:
 class Told:
     """A format behind a gate. Raises ValueError for a format that there is not.
 
+    >>> from andon.share.policy import Ground
     >>> told = Told("cef", Gate(Policy("siem"), Ground()))
     >>> made = told.one({"schema": "andon.finding/1", "kind": "census", "id": "a1", "severity": "low", "title": "t"})
     >>> made.startswith("CEF:0|Andon|Andon|") and "externalId=a1-1" in made
@@ -74,6 +75,8 @@ class Told:
             return rfc5424.message(told).decode()
         if form == "ecs" and self._index:
             return ecs.bulk(told, self._index, level).rstrip("\n")
+        if form == "misp":
+            return self._misp.text(told, level)
         return stix.dumps(self.object(told, level))
 
     def object(self, told: View, level: str) -> Mapping[str, Any]:

@@ -6,12 +6,12 @@ properties as canonical JSON (RFC 8785). Other objects have UUIDv5 of ours.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import uuid
 from collections.abc import Mapping
 from functools import lru_cache
+from hashlib import sha1
 from ipaddress import IPv4Address, ip_network
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ OBSERVABLES: Final = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")  # STIX 2
 NAMESPACE: Final = uuid.UUID("7d9b4c9e-5d0c-5a57-9c1e-3d6d0a7b1f10")  # ours, for ids of everything else
 _THEIRS: Final = OBSERVABLES.bytes
 _OURS: Final = NAMESPACE.bytes
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 HASHES: Final = {32: "MD5", 40: "SHA-1", 64: "SHA-256"}
 EPOCH: Final = "1970-01-01T00:00:00.000Z"
 _HEX: Final = re.compile(r"[0-9a-fA-F]+")
@@ -37,20 +38,37 @@ def named(kind: str, text: str) -> str:
 
 def uuid5(namespace: bytes, text: str) -> str:
     """As uuid.uuid5, in half the time. ``namespace``: its 16 bytes."""
-    digest = hashlib.sha1(
-        namespace + text.encode("utf-8", "surrogatepass"), usedforsecurity=False
-    ).hexdigest()
-    return (
-        f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-"
-        f"{'89ab'[int(digest[16], 16) & 3]}{digest[17:20]}-{digest[20:32]}"
-    )
+    return _uuid(sha1(namespace + text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest())
+
+
+class Names:
+    """uuid5 of many texts that begin alike: the beginning is hashed once.
+
+    >>> Names(NAMESPACE.bytes, "misp ").of("x") == uuid5(NAMESPACE.bytes, "misp x")
+    True
+    """
+
+    def __init__(self, namespace: bytes, start: str) -> None:
+        self._begun = sha1(namespace + start.encode("utf-8", "surrogatepass"), usedforsecurity=False)
+
+    def of(self, text: str) -> str:
+        """The UUID of the beginning and ``text``."""
+        whole = self._begun.copy()
+        whole.update(text.encode("utf-8", "surrogatepass"))
+        return _uuid(whole.hexdigest())
+
+
+def _uuid(digest: str) -> str:
+    """Version 5 and the variant (RFC 9562, 5.5) over the first 128 bits of a digest in hexadecimal."""
+    d = digest
+    return f"{d[:8]}-{d[8:12]}-5{d[13:16]}-{_VARIANT[d[16]]}{d[17:20]}-{d[20:32]}"
 
 
 def observable(kind: str, identifying: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     """A cyber-observable object with the id that the standard gives it.
 
     >>> observable("ipv4-addr", {"value": "198.51.100.3"})["id"]
-    'ipv4-addr--f16d9ec8-9b26-555b-a94a-92ee6ba92741'
+    'ipv4-addr--28bb3599-77cd-5a82-a950-b5bc3caf07c4'
     """
     text = json.dumps(identifying, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     identity = f"{kind}--{uuid5(_THEIRS, text)}"

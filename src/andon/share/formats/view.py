@@ -135,8 +135,13 @@ class View:
 
 
 def _only(things: Iterable[Thing]) -> str:
-    found = {value for kind, value in things if kind in ADDRESSES and "/" not in value}
-    return found.pop() if len(found) == 1 else ""
+    found: str | None = None
+    for kind, value in things:
+        if kind in ADDRESSES and value != found and "/" not in value:
+            if found is not None:
+                return ""
+            found = value
+    return found or ""
 
 
 @lru_cache(maxsize=1 << 16)
@@ -231,7 +236,6 @@ def _roles(made: View, inside: Callable[[str], bool]) -> None:
     role = ROLES.get(made.kind)
     subject, others = made.subject, made.entities
     network = [one for one in others if one[0] in NETWORK]
-    own = [one for one in others if one[0] not in NETWORK or (one[0] in ADDRESSES and inside(one[1]))]
     if role == SENDERS:
         made.senders = [one for one in network if one[0] in ADDRESSES]
         spoofed = bool(made.attributes.get("spoofed")) or made.kind in _HARMLESS
@@ -241,11 +245,13 @@ def _roles(made: View, inside: Callable[[str], bool]) -> None:
             [] if spoofed or survey or weak else [one for one in made.senders if not inside(one[1])]
         )
     elif role == DESTINATION:
+        own = _own(others, inside)
         made.targets = list(dict.fromkeys([subject, *(one for one in network if one not in own)]))
         made.senders = own
         made.ours = own
         made.hostile = [subject] if subject[0] in NETWORK and not inside(subject[1]) else []
     elif role in (BLACK, TERMINAL):
+        own = _own(others, inside)
         made.ours = list(dict.fromkeys([subject, *own])) if subject[0] != "state" else own
         made.senders = made.ours
         made.targets = [one for one in network if one not in own and one != subject]
@@ -263,6 +269,10 @@ def _roles(made: View, inside: Callable[[str], bool]) -> None:
         made.senders = [subject]
     elif len(others) == 1:
         made.senders = others
+
+
+def _own(things: list[Thing], inside: Callable[[str], bool]) -> list[Thing]:
+    return [one for one in things if one[0] not in NETWORK or (one[0] in ADDRESSES and inside(one[1]))]
 
 
 def _case(body: Mapping[str, Any], created: str) -> View:
@@ -378,18 +388,21 @@ def _share(value: Any) -> float | None:
 
 
 def _thing(value: Any) -> Thing:
-    return (
-        (_text(value.get("type")), _text(value.get("value")))
-        if isinstance(value, Mapping)
-        else ("", _text(value))
-    )
+    if type(value) is not dict and not isinstance(value, Mapping):
+        return ("", _text(value))
+    return (_text(value.get("type")), _text(value.get("value")))
 
 
 def _things(value: Any) -> list[Thing]:
     if not isinstance(value, list | tuple):
         return []
-    found = [_thing(one) for one in value if isinstance(one, dict | Mapping)]
-    return [one for one in found if one[0] and one[1]]
+    found = []
+    for one in value:
+        if type(one) is dict or isinstance(one, Mapping):
+            kind, said = one.get("type"), one.get("value")
+            if kind and said and isinstance(kind, str) and isinstance(said, str):
+                found.append((kind, said))
+    return found
 
 
 def _evidence(value: Any) -> list[tuple[str, Mapping[str, Any]]]:
@@ -397,9 +410,10 @@ def _evidence(value: Any) -> list[tuple[str, Mapping[str, Any]]]:
         return []
     made = []
     for one in value:
-        if isinstance(one, Mapping):
-            check = one.get("check")
-            made.append((_text(one.get("statement")), check if isinstance(check, Mapping) else {}))
+        if type(one) is dict or isinstance(one, Mapping):
+            check: Any = one.get("check")
+            fits = type(check) is dict or isinstance(check, Mapping)
+            made.append((_text(one.get("statement")), check if fits else {}))
     return made
 
 
@@ -410,7 +424,7 @@ def _ports(attributes: Mapping[str, Any]) -> list[tuple[int, str]]:
         given = attributes.get(name)
         for one in given if isinstance(given, list | tuple) else ():
             port, protocol = None, ""
-            if isinstance(one, Mapping):
+            if type(one) is dict or isinstance(one, Mapping):
                 port, protocol = one.get("port"), _text(one.get("protocol") or one.get("proto"))
             elif isinstance(one, list | tuple) and one:
                 port, protocol = one[0], _text(one[1]) if len(one) > 1 else ""

@@ -20,7 +20,9 @@ _Row = np.ndarray
 
 
 def span(seconds: float) -> str:
-    """>>> span(90), span(7200), span(200000)
+    """A time for people.
+
+    >>> span(90), span(7200), span(200000)
     ('90 s', '2.0 h', '2.3 days')
     """
     if seconds < 120:

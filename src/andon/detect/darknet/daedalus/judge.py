@@ -75,7 +75,7 @@ def outweighs_forged(forged_packets: int, addresses: int) -> int:
     the least n >= 2 with addresses * P(Poisson >= n) below 0.01.
 
     >>> outweighs_forged(10, 1 << 16), outweighs_forged(10_000_000, 1 << 24)
-    (2, 13)
+    (2, 11)
     """
     mean = forged_packets / max(1, addresses)
     if mean > 50:  # normal tail, six standard deviations and more

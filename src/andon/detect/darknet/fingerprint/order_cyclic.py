@@ -45,7 +45,7 @@ def interpret(found: int) -> Walk:
     """The scan behind a multiplier modulo p - 1.
 
     >>> interpret(3 * pow(7, -1, ORDER) % ORDER)  # g = 3^7, three threads
-    Walk(multiplier=1840700276, pieces=3, generator=2187)
+    Walk(multiplier=3067833793, pieces=3, generator=2187)
     """
     large: Walk | None = None
     for pieces in range(1, MOST_PIECES + 1):
