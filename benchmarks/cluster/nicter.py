@@ -57,7 +57,7 @@ INPUTS: Final[Mapping[str, Input]] = {
         0.0017, "CPU s", "of scheduler and driver for a task", "benchmarks/cluster/dask_tasks.py"
     ),
     "conclude_s": Input(
-        590.0, "CPU s", "conclusions of a day, one after the other", "benchmarks/cluster/overhead.py"
+        290.0, "CPU s", "conclusions of a day, one after the other", "benchmarks/cluster/overhead.py"
     ),
     "worker_bytes": Input(1.43e9, "B", "memory of a worker", "benchmarks/cluster/memory.py"),
     # The site.

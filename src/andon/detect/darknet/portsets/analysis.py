@@ -8,12 +8,14 @@ stands.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from andon.detect.darknet.portsets.candidates import SINGLE, Candidates, candidates, popularities
 from andon.detect.darknet.portsets.chance import Popularity, discoveries
-from andon.detect.darknet.portsets.mixture import Mixture, assign, fit, popular, rows_of
+from andon.detect.darknet.portsets.mixture import Mixture, assign, fit, popular
+from andon.detect.darknet.portsets.rows import rows_of
 from andon.detect.darknet.portsets.scanners import Scanners
 from andon.sketch.hashing import mix64_array
 
@@ -47,15 +49,15 @@ class Families:
     usable: np.ndarray
     one_in: float
 
-    @property
+    @cached_property
     def assigned(self) -> np.ndarray:
         return np.where(self.clean & (self.posterior >= SURE), self.best, -1)
 
-    @property
+    @cached_property
     def member(self) -> np.ndarray:
         return np.where(self.clean & (self.any_family >= SURE), self.best, -1)
 
-    @property
+    @cached_property
     def mixed(self) -> np.ndarray:
         enough = (self.inside >= _LEAST_INSIDE * self.scanners.packets) & (self.ports_inside >= 2)
         return np.where(~self.clean & enough & (self.any_family >= SURE), self.best, -1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -33,30 +35,51 @@ class Scanners:
     def __len__(self) -> int:
         return len(self.address)
 
-    @property
+    @cached_property
     def sizes(self) -> np.ndarray:
         """Number of ports of each source."""
         return np.diff(self.begin)
 
-    @property
+    @cached_property
     def owner(self) -> np.ndarray:
         """Index of the source of each entry of ``codes``."""
         return np.repeat(np.arange(len(self)), self.sizes)
 
     def only(self, keep: np.ndarray) -> Scanners:
         """Those of a mask over sources."""
-        entries = np.repeat(keep, self.sizes)
+        return self.take(np.flatnonzero(keep))
+
+    def take(self, rows: np.ndarray) -> Scanners:
+        """Those at these places, ascending. Costs as much as they are, not as all sources."""
+        sizes = self.sizes[rows]
+        begin = np.r_[0, np.cumsum(sizes)]
+        entries = np.arange(begin[-1]) + np.repeat(self.begin[rows] - begin[:-1], sizes)
         return Scanners(
-            address=self.address[keep],
-            packets=self.packets[keep],
-            first=self.first[keep],
-            last=self.last[keep],
-            one_target=self.one_target[keep],
-            sweeps=self.sweeps[keep],
-            begin=np.r_[0, np.cumsum(self.sizes[keep])],
+            address=self.address[rows],
+            packets=self.packets[rows],
+            first=self.first[rows],
+            last=self.last[rows],
+            one_target=self.one_target[rows],
+            sweeps=self.sweeps[rows],
+            begin=begin,
             codes=self.codes[entries],
             counts=self.counts[entries],
         )
+
+    @cached_property
+    def _by_code(self) -> tuple[np.ndarray, np.ndarray]:
+        """Codes in ascending order, and the source of each, ascending too."""
+        order = np.argsort(self.codes, kind="stable")
+        return self.codes[order], self.owner[order]
+
+    def holders(self, codes: Sequence[int]) -> np.ndarray:
+        """Places of the sources that have all these codes, ascending."""
+        ordered, owner = self._by_code
+        ends = zip(np.searchsorted(ordered, codes), np.searchsorted(ordered, codes, "right"), strict=True)
+        found, *others = (owner[a:b] for a, b in ends)
+        for other in others:
+            found = np.intersect1d(found, other, assume_unique=True)
+        return found
 
     def networks(self) -> np.ndarray:
         """/24 network of each source, as int64."""

@@ -65,9 +65,9 @@ def of_port(found: Families, code: int, marks: Marks) -> Shown:
 
 def holders(found: Families, codes: tuple[int, ...]) -> np.ndarray:
     """Sources, neither sweepers nor surveys, that scanned all these codes."""
-    s = found.scanners
-    count = np.bincount(s.owner[np.isin(s.codes, codes)], minlength=len(s))
-    return np.flatnonzero((count == len(codes)) & found.usable)
+    rows = found.scanners.holders(codes)
+    usable: np.ndarray = rows[found.usable[rows]]
+    return usable
 
 
 def _made(
@@ -78,10 +78,7 @@ def _made(
     estimated: float,
     marks: Marks,
 ) -> Shown:
-    s = found.scanners
-    keep = np.zeros(len(s), np.bool_)
-    keep[rows] = True
-    some = s.only(keep)
+    some = found.scanners.take(rows)
     inside = np.isin(some.codes, codes)
     sent = np.zeros(len(some), np.int64)
     np.add.at(sent, some.owner[inside], some.counts[inside])

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from andon.detect.darknet.portsets.candidates import PAIR, SINGLE, Candidates
-from andon.detect.darknet.portsets.scanners import Scanners
+from andon.detect.darknet.portsets.scanners import Scanners, set_hash
 
 MOST_PACKETS: Final = 48.0  # of a source count at most
 SAME: Final = 0.15  # total variation between weights of two families of one set that are one
@@ -25,16 +25,17 @@ def starts_of(
     starts: list[dict[int, float]] = []
     size: list[int] = []
     covered: dict[tuple[int, ...], int] = {}
-    holders = _Holders(scanners)
     for i in order:
         if len(starts) >= _MOST_STARTS:
             break
         codes = found.sets[i]
         if found.kind[i] == PAIR and covered.get(codes, 0) >= _PAIRS_OF_ONE_START:
             continue
-        mine = (
-            holders.of(codes) if found.kind[i] == PAIR else np.flatnonzero(hashes == holders.hash_of(codes))
-        )
+        if found.kind[i] == PAIR:
+            mine = scanners.holders(codes)
+            mine = mine[~scanners.sweeps[mine]]
+        else:
+            mine = np.flatnonzero(hashes == np.uint64(set_hash(codes)))
         start = _profile(scanners, mine)
         for a in start:
             for b in start:
@@ -46,38 +47,9 @@ def starts_of(
     return starts, size
 
 
-class _Holders:
-    """Sources by code, for sets of two."""
-
-    def __init__(self, scanners: Scanners) -> None:
-        self._order = np.argsort(scanners.codes, kind="stable")
-        self._codes = scanners.codes[self._order]
-        self._owner = scanners.owner
-        self._sweeps = scanners.sweeps
-
-    def of(self, codes: tuple[int, ...]) -> np.ndarray:
-        """Indices of the sources that have all the codes, without sweepers."""
-        left = np.searchsorted(self._codes, codes, "left")
-        right = np.searchsorted(self._codes, codes, "right")
-        mine = [self._owner[self._order[a:b]] for a, b in zip(left, right, strict=True)]
-        both: np.ndarray = mine[0]
-        for other in mine[1:]:
-            both = np.intersect1d(both, other, assume_unique=True)
-        found: np.ndarray = both[~self._sweeps[both]]
-        return found
-
-    @staticmethod
-    def hash_of(codes: tuple[int, ...]) -> np.uint64:
-        from andon.detect.darknet.portsets.scanners import set_hash
-
-        return np.uint64(set_hash(codes))
-
-
 def _profile(scanners: Scanners, mine: np.ndarray) -> dict[int, float]:
     """Weights of the ports that at least a tenth of these sources have."""
-    keep = np.zeros(len(scanners), np.bool_)
-    keep[mine] = True
-    some = scanners.only(keep)
+    some = scanners.take(mine)
     codes, inverse = np.unique(some.codes, return_inverse=True)
     total = np.bincount(some.owner, some.counts, minlength=len(some))
     packets = np.bincount(inverse, some.counts * np.minimum(1, MOST_PACKETS / total)[some.owner])
