@@ -3,8 +3,9 @@
 The number of active networks sways with the hour and with passers-by, and a botnet of two hundred that falls silent
 is lost in a thousand of these. Whoever first came four hours ago or more and was there in the last three hours is a
 *regular*; the part of a port's regulars that come again within an hour sways little, for passers-by are none. At the
-end of each hour it is compared with that of the hours before (discounted by 0.85 an hour) and with what all ports
-together did. Candidates are counted again by /24 networks, so that an organisation that goes is no stop.
+end of each hour it is compared with that of the hours before (discounted by 0.85 an hour), less what the port's own
+rhythm lets expect to be missing, and with what all ports together did. Candidates are counted again by /24 networks,
+so that an organisation that goes is no stop.
 """
 
 from __future__ import annotations
@@ -51,8 +52,10 @@ def again(ref: Reference, span: int, memory: Memory, trusted: np.ndarray, least_
     came = np.bincount(unit[here], minlength=UNIT_MASK + 1)[ref.unit].astype(np.float64)
     stay = ref.stay.astype(np.float64)
     share = (stay[:, 0] + _WEIGHT * _SHARE) / (stay[:, 1] + _WEIGHT)
-    common, _ = common_ratio(came, number * share)
-    due, tail = number * share * (common if np.isfinite(common) else 1.0), np.ones(len(came))
+    # Whoever comes again does so less often at night: of thousands of regulars that alone would be a stop.
+    rested = share * np.minimum(ref.rhythm(span // 6, _KEEP), 1.0)
+    common, _ = common_ratio(came, number * rested)
+    due, tail = number * rested * (common if np.isfinite(common) else 1.0), np.ones(len(came))
     prior = _OWN * np.maximum(due, 1.0) ** 2
     phi = np.clip((prior * _PHI_FIRST + stay[:, 2]) / (prior + stay[:, 3]), _PHI_LEAST, _PHI_MOST)
     by_chance = np.maximum(1 - share, 0.05) * (
