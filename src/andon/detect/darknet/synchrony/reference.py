@@ -41,7 +41,6 @@ _EVEN = 16.0  # weight, in networks, of an even day
 _NEWEST: Final = (1.0, 0.6, 0.5, 0.4)  # weight of the newest day among one, two, three, more
 _DAYS_WORTH: Final = (0.0, 1.0, 1.9, 2.6, 3.5)  # days of counts behind such a mean
 _SEEN = 0.3  # of what an hour should have brought: with less its counts are no part of the day
-_BEFORE = 12  # hours that a rhythm is held against
 _KEPT = 1.0  # networks in what is remembered of a unit, below which it is dropped
 _CLASSES: Final = (0.1, 1.0, 10.0, 100.0)  # of expected counts
 _OWN, _POOLED = 12.0, 5.0  # as in ``baseline``
@@ -204,17 +203,6 @@ class Reference:
         weight = 6 * days * 8 / 3  # ten-minute counts behind a smoothed hour
         shape = (weight * smooth + _EVEN) / (weight * mean + _EVEN)[:, None]
         return shape * level[:, None], 1 / (behind + a), 0.5 / (weight * mean + _EVEN)
-
-    def rhythm(self, hour: int, keep: float) -> np.ndarray:
-        """(units,) What the day lets expect of ``hour`` against the hours before, each counting ``keep`` times as much
-        as the next; ones before there was a day."""
-        if not self.ready:
-            return np.ones(len(self.unit))
-        day = self._day()[0]
-        weight = keep ** np.arange(_BEFORE)
-        before = day[:, (hour - 1 - np.arange(_BEFORE)) % HOURS] @ weight / weight.sum()
-        found: np.ndarray = day[:, hour % HOURS] / np.maximum(before, 1e-9)
-        return found
 
     @staticmethod
     def _prior(behind: np.ndarray, exposure: float) -> tuple[float, float]:

@@ -3,9 +3,10 @@
 The number of active networks sways with the hour and with passers-by, and a botnet of two hundred that falls silent
 is lost in a thousand of these. Whoever first came four hours ago or more and was there in the last three hours is a
 *regular*; the part of a port's regulars that come again within an hour sways little, for passers-by are none. At the
-end of each hour it is compared with that of the hours before (discounted by 0.85 an hour), less what the port's own
-rhythm lets expect to be missing, and with what all ports together did. Candidates are counted again by /24 networks,
-so that an organisation that goes is no stop.
+end of each hour it is compared with that of the hours before (discounted by 0.85 an hour) and with what all ports
+together did. Of thousands of regulars far fewer come again by chance than by the moods of a port: where there are many
+busy ports, how far they all sway is measured anew each hour. Candidates are counted again by /24 networks, so that an
+organisation that goes is no stop.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _LEFT = 0.85  # a stop leaves less than this of them
 _NORMAL = (0.5, 2.0)
 _PHI_FIRST, _PHI_LEAST, _PHI_MOST, _OWN = 0.0009, 0.0004, 0.1, 12.0
 _STRETCH = 1.5
+_BUSY, _MANY = 100.0, 8  # regulars expected again at a busy port, and busy ports that say how far ports sway
 _CANDIDATE = 1e-4
 
 
@@ -37,6 +39,17 @@ class Again:
     came: np.ndarray
     due: np.ndarray
     tail: np.ndarray
+
+
+def _swaying(came: np.ndarray, due: np.ndarray, by_chance: np.ndarray) -> float:
+    """phi of this hour by how far busy ports are from their means, whichever way: half of them sway by more. It needs
+    no memory, and one port that falls silent does not move it."""
+    busy = due >= _BUSY
+    if int(busy.sum()) < _MANY:
+        return 0.0
+    off = np.abs(came[busy] - due[busy]) / due[busy]
+    chance = by_chance[busy] / due[busy]
+    return max(float((1.4826 * np.median(off)) ** 2 - np.median(chance)), 0.0)
 
 
 def again(ref: Reference, span: int, memory: Memory, trusted: np.ndarray, least_silent: int) -> Again:
@@ -52,15 +65,14 @@ def again(ref: Reference, span: int, memory: Memory, trusted: np.ndarray, least_
     came = np.bincount(unit[here], minlength=UNIT_MASK + 1)[ref.unit].astype(np.float64)
     stay = ref.stay.astype(np.float64)
     share = (stay[:, 0] + _WEIGHT * _SHARE) / (stay[:, 1] + _WEIGHT)
-    # Whoever comes again does so less often at night: of thousands of regulars that alone would be a stop.
-    rested = share * np.minimum(ref.rhythm(span // 6, _KEEP), 1.0)
-    common, _ = common_ratio(came, number * rested)
-    due, tail = number * rested * (common if np.isfinite(common) else 1.0), np.ones(len(came))
+    common, _ = common_ratio(came, number * share)
+    due, tail = number * share * (common if np.isfinite(common) else 1.0), np.ones(len(came))
     prior = _OWN * np.maximum(due, 1.0) ** 2
     phi = np.clip((prior * _PHI_FIRST + stay[:, 2]) / (prior + stay[:, 3]), _PHI_LEAST, _PHI_MOST)
     by_chance = np.maximum(1 - share, 0.05) * (
         1 + number / (stay[:, 1] + 5)
     )  # of the counts and of the share
+    phi = np.maximum(phi, _swaying(came, due, by_chance))
     spread = np.sqrt(due * by_chance + phi * due**2)
     of_networks = np.stack([came, due])
     if np.isfinite(common) and _NORMAL[0] <= common <= _NORMAL[1]:
