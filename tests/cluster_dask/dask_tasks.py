@@ -19,6 +19,12 @@ def slow(text: str) -> str:
     return text.upper()
 
 
+def lasting(text: str) -> str:
+    """A second."""
+    time.sleep(1.0)
+    return text.upper()
+
+
 def raising(text: str) -> str:
     """Fails wherever it is tried."""
     if "bad.pcap" in text:

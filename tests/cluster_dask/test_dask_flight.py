@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dask_tasks
 import pytest
@@ -15,6 +19,19 @@ from andon.run.cluster.executors.dask import Dask
 
 def task(path: str) -> str:
     return json.dumps({"task": "summarise", "partition": {"path": path}})
+
+
+def until(happens: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+def holds(scheduler: Any, worker: str) -> int:
+    """Results in its memory."""
+    there = scheduler.workers.get(worker)
+    return 0 if there is None else len(there.has_what)
 
 
 @pytest.fixture
@@ -93,6 +110,26 @@ def test_who_was_near_a_death_ends_well_and_who_kills_is_named(
     # The one to blame was found by itself: nobody else was.
     assert 3 not in dict(answered)
     assert dict(executor.run(good)) == {n: text.upper() for n, text in enumerate(good)}
+
+
+def test_a_result_that_dies_with_its_worker_is_made_again_on_the_same_cluster(
+    doing: Callable[[Callable[[str], str]], Dask], said: list[str]
+) -> None:
+    executor = doing(dask_tasks.lasting)
+    assert executor._local is not None
+    scheduler = executor._local.scheduler
+    before, told = scheduler.id, len(said)
+    running = executor.run([f"a{n}" for n in range(8)])
+    answers = dict([next(running)])
+    until(lambda: sum(one.state == "memory" for one in scheduler.tasks.values()) >= 5)
+    holder = max(executor._local.workers.values(), key=lambda one: holds(scheduler, one.worker_address))
+    assert holds(scheduler, holder.worker_address) >= 2
+    os.kill(holder.pid, signal.SIGKILL)
+    # What was in its memory runs again, a second each: now is when nobody has these results.
+    until(lambda: sum(one.state == "memory" for one in scheduler.tasks.values()) < 5)
+    answers.update(running)
+    assert answers == {n: f"A{n}" for n in range(8)}
+    assert executor._local.scheduler.id == before and not any("is lost" in line for line in said[told:])
 
 
 def test_no_port_of_a_cluster_of_this_machine_is_open_to_others_or_in_the_clear(

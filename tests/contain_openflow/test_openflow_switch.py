@@ -99,6 +99,7 @@ def test_a_restart_a_flush_and_a_changed_controller_are_mended_and_told(tmp_path
     assert found["gone"][2] == [1, 2] and found["gone"][3] == [1] and found["gone"][5] == [1, 2]
     assert "refused" in found["down"] and "tried again" in found["down"]
     assert found["revoked while down"] == "Unreachable" and found["after"] == [1]
+    assert found["ended while down"] == [1]
     assert (
         found["all while down"] == "Unreachable" and found["after all"] == [] and found["pipeline left"] == 9
     )
@@ -108,7 +109,8 @@ def test_each_intent_ends_in_time_and_hands_on_what_another_needs(tmp_path: Path
     found = run("clocks", tmp_path)
     assert found["shared"] == [[1, 2, 3], ["cookie=0x8000000000000002", "cookie=0x8000000000000003"]]
     assert found["handed on"] == [[1, 2, 3], True, ["cookie=0x8000000000000001", "cookie=0x8000000000000003"]]
-    assert found["timeouts"] == [10, 60]
+    short, *long = found["timeouts"]
+    assert short in range(5, 11) and long and set(long) <= set(range(50, 61))
     assert found["expired"] == [3] and found["expired after"] < 20
     assert found["by our clock"] == [1, 2]
     assert "has ended 100 s ago" in found["too late"]

@@ -72,6 +72,7 @@ class Flight:
     def __post_init__(self) -> None:
         self._out: dict[str, tuple[int, Future]] = {}
         self._ended: SimpleQueue[str] = SimpleQueue()
+        self._again: set[str] = set()  # keys whose results were lost with their worker; Dask runs them again
         self._ahead = deque(number for number in self.work.waiting if number not in self.work.suspects)
         self._threads = 0
         self._alone: int | None = None  # the suspect that is being tried
@@ -127,7 +128,9 @@ class Flight:
 
     def _take(self) -> list[str]:
         """Keys of tasks that have ended; none after a while."""
-        ended = []
+        # Dask calls back at once, over and over, for a result that was lost, so these are looked at instead.
+        ended = [key for key in self._again if key in self._out and self._out[key][1].status != "lost"]
+        self._again.difference_update(ended)
         try:
             ended.append(self._ended.get(timeout=max(0.05, min(self.patience.look, 1.0))))
             while len(ended) < _BATCH:
@@ -145,8 +148,10 @@ class Flight:
                 good.append(key)
             elif status == "error":
                 self._failed(key, number, self._error(future))
-            elif status == "pending":  # its worker was lost with the result
+            elif status == "pending":  # it runs again
                 future.add_done_callback(self._noted)
+            elif status == "lost":
+                self._again.add(key)
             else:
                 raise Lost(f"tasks were {status}")
         for key, text in zip(good, self._texts(good), strict=True):
