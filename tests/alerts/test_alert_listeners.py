@@ -157,7 +157,7 @@ def test_tls_with_and_without_the_senders_certificate(papers: Path) -> None:
                     for n in range(200):
                         text = CEF.format(n)
                         sender.sendall(f"{len(text)} {text}".encode())
-                    sender.settimeout(20)
+                    sender.settimeout(60)
                     if not with_paper:
                         sender.recv(1)
                 out.append("sent")
@@ -239,7 +239,7 @@ def posting(position: dict[str, Any] | None = None, **more: Any) -> Iterator[tup
 def post(
     source: BulkSource, path: str, body: bytes, headers: dict[str, str] | None = None, method: str = "POST"
 ) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", source.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", source.port, timeout=120)
     try:
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
@@ -303,8 +303,11 @@ def test_an_answer_waits_for_the_disk() -> None:
     with posting(patience=0.4) as (source, keeper):
         keeper.keeping = False
         status, _ = post(source, "/", made.lines(made.wazuh(0)))
+        until = time.monotonic() + 60
+        while not keeper.rows and time.monotonic() < until:
+            time.sleep(0.02)
         assert status == 503 and len(keeper.rows) == 1
-        keeper.keeping = True
+        keeper.keeping, source.patience = True, 60.0
         assert post(source, "/", made.lines(made.wazuh(0)))[0] == 200  # tried again: the one that waits
         assert post(source, "/", made.lines(made.wazuh(0)))[0] == 200  # again: the one that is done
         assert len(keeper.rows) == 1
@@ -324,7 +327,7 @@ def test_a_restart_knows_what_was_kept() -> None:
 
 
 def test_too_much_is_refused_and_nothing_of_it_kept() -> None:
-    with posting(body=20_000, waiting=30_000, patience=20.0) as (source, keeper):
+    with posting(body=20_000, waiting=30_000, patience=100.0) as (source, keeper):
         assert post(source, "/", b"x" * 20_001)[0] == 413
         bomb = gzip.compress(b" " * 5_000_000)
         assert post(source, "/", bomb, {"Content-Encoding": "gzip"})[0] == 413
@@ -355,11 +358,11 @@ def test_https_with_the_senders_certificate(papers: Path) -> None:
     with posting(**more) as (source, keeper):
         context = ssl.create_default_context(cafile=str(papers / "ca.pem"))
         with pytest.raises((ssl.SSLError, OSError, http.client.HTTPException)):
-            refused = http.client.HTTPSConnection("127.0.0.1", source.port, context=context, timeout=20)
+            refused = http.client.HTTPSConnection("127.0.0.1", source.port, context=context, timeout=120)
             refused.request("POST", "/", made.lines(made.wazuh(0)))
             refused.getresponse().read()
         context.load_cert_chain(papers / "client.pem", papers / "client.key")
-        connection = http.client.HTTPSConnection("127.0.0.1", source.port, context=context, timeout=20)
+        connection = http.client.HTTPSConnection("127.0.0.1", source.port, context=context, timeout=120)
         connection.request("POST", "/", made.lines(made.wazuh(0)))
         assert connection.getresponse().status == 200 and len(keeper.rows) == 1
 

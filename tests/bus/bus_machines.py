@@ -180,7 +180,7 @@ class Machine:
 
     def stop(self) -> None:
         self.process.terminate()
-        assert self.process.wait(timeout=40) == 0, self._last_words()
+        assert self.process.wait(timeout=120) == 0, self._last_words()
         self._gone()
 
     def _last_words(self) -> str:
@@ -188,11 +188,11 @@ class Machine:
 
     def _gone(self) -> None:
         self.process.wait()
-        self._reader.join(timeout=5)
+        self._reader.join(timeout=60)
         assert self.process.stdout is not None
         self.process.stdout.close()
 
-    def until(self, condition: Any, seconds: float = 60.0) -> None:
+    def until(self, condition: Any, seconds: float = 120.0) -> None:
         """Wait until what it says satisfies the condition."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -213,14 +213,18 @@ class Machine:
             self._gone()
 
 
-def pieces_of(source: KafkaSource, seconds: float = 20.0, rows: int | None = None) -> list[Piece]:
-    """What a source gives until it has given so many rows, or until it gives nothing for a second."""
+def pieces_of(
+    source: KafkaSource, seconds: float = 90.0, rows: int | None = None, messages: int = 1
+) -> list[Piece]:
+    """What a source gives until it has given so many rows; or until it has read so many messages, of any kind, and
+    then gives nothing for a second."""
     found: list[Piece] = []
-    end, heard = time.monotonic() + seconds, time.monotonic() + 2.0
+    end, heard = time.monotonic() + seconds, time.monotonic()
     while time.monotonic() < end:
         given = source.poll(0.1)
         found += given
-        heard = time.monotonic() if given else heard
+        if given or source.read.messages < messages:
+            heard = time.monotonic()
         if rows is not None and sum(piece.batch.num_rows for piece in found) >= rows:
             break
         if rows is None and time.monotonic() - heard > 1.0:

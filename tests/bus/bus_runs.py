@@ -59,14 +59,14 @@ def start(config: Path, once: bool = False) -> subprocess.Popen[bytes]:
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=120) == 0
 
 
 def status(folder: Path, name: str) -> dict[str, Any]:
     return read_status(folder / name) or {}
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0, every: float = 0.05) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = 120.0, every: float = 0.05) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

@@ -55,7 +55,7 @@ class Sensor:
             self.journal.append("tap", numbered(self.journal.next_row, rows), {})
             self.journal.commit(time.time_ns())
 
-    def send(self, seconds: float = 30.0) -> None:
+    def send(self, seconds: float = 90.0) -> None:
         """Until all of the journal is with the broker."""
         if not self.thread.is_alive():
             self.thread.start()
@@ -165,7 +165,7 @@ def test_a_topic_that_is_made_anew_is_read_from_its_begin(tmp_path: Path, broker
         "partitions": {"0": 50},
     }  # as if 50 messages had been read of the topic of that name
     later = opened(broker, position)
-    pieces = pieces_of(later)
+    pieces = pieces_of(later, messages=3)
     assert [event["why"] for event in told(pieces) if event["type"] == "gap"] == [
         "partition 0 ends at 3 and was read up to 50: the topic was made anew"
     ]
@@ -223,10 +223,10 @@ def test_messages_that_cannot_be_used_are_counted_and_passed_over(tmp_path: Path
     for message in [*bad, bad[0], good, good]:
         producer.produce("andon", key=message.key, value=message.value, headers=list(message.headers))
     producer.produce("andon", key=None, value=None)
-    producer.flush(10)
+    assert producer.flush(60) == 0
     source = opened(broker, sensors=("tokyo",))
     assert source.members.keys() == {"bus/tokyo"}
-    pieces = pieces_of(source)
+    pieces = pieces_of(source, messages=8)
     assert packets(pieces) == list(range(100))
     status = source.status()
     assert (status["refused"], status["duplicates"]) == (6, 1)
@@ -269,7 +269,7 @@ def test_records_of_other_kinds_come_with_their_promise_and_their_origin(
     source = opened(broker)
     pump = pump_of(tmp_path / "a", source)
     pump.records = RecordFiles(tmp_path / "a" / "records", 0)
-    pump._take(_Given(source, pieces_of(source)))
+    pump._take(_Given(source, pieces_of(source, messages=2)))
     assert pump._commit(2)
     (kept,) = pump.records.kept(1)
     assert (kept.source, kept.forgeable, kept.batch.num_rows) == ("bus/tokyo/pot", True, 3)

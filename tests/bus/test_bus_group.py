@@ -13,7 +13,7 @@ from bus_broker import Broker
 from bus_machines import ROWS, Machine, events, numbers
 
 SENSORS = "tokyo,osaka,nagoya,sapporo"  # two in each of two partitions
-PACKETS = 500 * ROWS  # more than there is time for
+PACKETS = 5000 * ROWS  # more than there is time for
 MOST = 120 * ROWS  # that both may have
 
 

@@ -65,8 +65,14 @@ def test_a_broker_that_stands_still_and_goes_on(tmp_path: Path) -> None:
     with (
         Broker(andon=1) as broker,
         Machine(
-            "sense", tmp_path / "s", broker=broker.address, topic="andon", sensor="tokyo", packets=PACKETS
-        ) as sensor,
+            "sense",
+            tmp_path / "s",
+            broker=broker.address,
+            topic="andon",
+            sensor="tokyo",
+            packets=PACKETS,
+            pause=0.15,
+        ) as sensor,  # slow enough to have something left to send when the broker stops
         Machine("analyse", tmp_path / "a", broker=broker.address, topic="andon") as analyser,
     ):
         analyser.until(lambda now: now["rows_in_journal"] > 0)

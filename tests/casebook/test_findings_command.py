@@ -108,7 +108,7 @@ def test_follow_gives_what_is_there_and_then_what_comes(store: Path) -> None:
         env=os.environ,
     )
     assert follower.stdout is not None
-    late = threading.Timer(60, follower.kill)  # a line that never comes is a failure, not a wait for ever
+    late = threading.Timer(180, follower.kill)  # a line that never comes is a failure, not a wait for ever
     late.start()
     first = [json.loads(follower.stdout.readline())["count"] for _ in range(2)]
     with Casebook(store) as book:

@@ -12,12 +12,16 @@ from andon.run.cluster.executors.dask import Dask
 
 
 def test_three_workers_killed_in_a_job_change_nothing(executor: Dask, case: Case, tmp_path: Path) -> None:
-    told, again = Told(), Told()
+    again = Told()
     with Killer(executor, wanted=3, longest=0.2) as killer:
-        first = analyze_on(executor, tmp_path, case.paths, SITE, engines(), told=told)
+        for attempt in range(10):  # a job may be over before the killer got its turn three times
+            work = tmp_path / str(attempt)
+            work.mkdir()
+            assert digest(analyze_on(executor, work, case.paths, SITE, engines())) == case.alone
+            if len(killer.landed) >= 3:
+                break
     assert len(set(killer.landed)) == 3
-    assert digest(first) == case.alone
-    second = analyze_on(executor, tmp_path, case.paths, SITE, engines(), told=again)
+    second = analyze_on(executor, work, case.paths, SITE, engines(), told=again)
     assert digest(second) == case.alone
     assert (again.partitions, again.again) == (6, 6)
     assert [again.costs[stage].made for stage in ("summarise", "merge", "count")] == [0, 0, 0]

@@ -64,9 +64,16 @@ def test_no_more_tasks_run_at_once_than_there_are_workers(busy: Spark, tmp_path:
 
 
 def test_answers_come_before_the_last_task_ends(busy: Spark, tmp_path: Path) -> None:
-    made = tasks(6, tmp_path)
-    made[0] = json.dumps({"number": 0, "runs": str(tmp_path), "seconds": 2.0})
-    assert [number for number, _ in busy.run(made)][-1] == 0
+    runs, heard = tmp_path / "runs", tmp_path / "heard"
+    runs.mkdir()
+    made = tasks(6, runs)
+    made[0] = json.dumps({"number": 0, "runs": str(runs), "until": str(heard)})  # of the others' answers
+    answers: dict[int, str] = {}
+    for number, answer in busy.run(made):
+        answers[number] = answer
+        if len(answers) == 5:
+            heard.touch()
+    assert answers == expected(6) and list(answers)[-1] == 0
 
 
 def test_a_task_that_fails_is_tried_again_and_then_its_error_is_told(busy: Spark, tmp_path: Path) -> None:
@@ -84,8 +91,12 @@ def test_a_job_that_is_dropped_leaves_its_server_idle(busy: Spark, tmp_path: Pat
     answers.close()  # type: ignore[attr-defined]
     assert not [one for one in threading.enumerate() if one.name == "andon-spark"]
     time.sleep(0.3)
-    begun = len(list(tmp_path.iterdir()))
-    time.sleep(0.5)
+    begun, end = 0, time.monotonic() + 60
+    while (
+        begun != len(list(tmp_path.iterdir())) and time.monotonic() < end
+    ):  # what was being done is finished
+        begun = len(list(tmp_path.iterdir()))
+        time.sleep(0.5)
     assert len(list(tmp_path.iterdir())) == begun < 400
 
 

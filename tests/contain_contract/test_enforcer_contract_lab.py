@@ -16,5 +16,5 @@ pytestmark = pytest.mark.skipif(bool(missing("nft")), reason=missing("nft") or "
 @pytest.mark.parametrize("kind", ["openflow", "nft"])
 def test_the_enforcers_of_the_lab_keep_the_contract(tmp_path: Path, kind: str) -> None:
     paths = (LAB, HERE, LAB.parents[1] / "src")
-    done = privately(f"contract_scenarios:{kind}", {"folder": str(tmp_path)}, 120, paths=paths)
+    done = privately(f"contract_scenarios:{kind}", {"folder": str(tmp_path)}, 240, paths=paths)
     assert len(done) == 13 and "what is held survives close and is found by the next process" in done

@@ -84,7 +84,7 @@ def served(one: EdlEnforcer, **more: Any) -> Iterator[Client]:
             yield Client(port)
         finally:
             server.should_exit = True
-            thread.join(10)
+            thread.join(60)
 
 
 class Client:
@@ -99,7 +99,7 @@ class Client:
         return answer
 
     def _ask(self, path: str, method: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, headers={key.replace("_", "-"): v for key, v in headers.items()})
             answer = connection.getresponse()

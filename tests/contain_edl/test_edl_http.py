@@ -269,7 +269,7 @@ def test_curl_fetches_once_and_then_only_asks(tmp_path: Path, clock: Clock) -> N
     receipt = apply(one, *(intent(i, f"203.0.113.{i}") for i in range(1, 100)))[0]
     with served(one) as client:
         command = [
-            curl, "--silent", "--fail", "--noproxy", "*", "--user", f"fw1:{TOKEN}", "--compressed", "--max-time", "10",
+            curl, "--silent", "--fail", "--noproxy", "*", "--user", f"fw1:{TOKEN}", "--compressed", "--max-time", "60",
             "--etag-save", "tag", "--etag-compare", "tag", "--output", "list", "--write-out", "%{http_code}",
             f"http://127.0.0.1:{client.port}/ip.txt",
         ]  # fmt: skip

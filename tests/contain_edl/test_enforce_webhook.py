@@ -27,7 +27,7 @@ def receiver() -> Iterator[Receiver]:
 
 def made(folder: Path, url: str, **settings: Any) -> WebhookEnforcer:
     (folder / "key").write_text(KEY + "\n")
-    return enforcer("soar", {"url": url, "key_file": "key", "seconds": 5.0, **settings}, folder)
+    return enforcer("soar", {"url": url, "key_file": "key", "seconds": 20.0, **settings}, folder)
 
 
 def test_apply_verify_actual_revoke(tmp_path: Path, receiver: Receiver) -> None:
@@ -94,7 +94,7 @@ def test_nothing_is_enforced_on_the_word_of_garbage(tmp_path: Path, receiver: Re
     begun = time.monotonic()
     with pytest.raises(Unreachable) as raised:
         one.apply([one.plan(intent(1))])
-    assert time.monotonic() - begun < 10 and len(str(raised.value)) < 1000 and KEY not in str(raised.value)
+    assert time.monotonic() - begun < 60 and len(str(raised.value)) < 1000 and KEY not in str(raised.value)
 
 
 def test_a_receiver_that_takes_only_some_has_rejected(tmp_path: Path, receiver: Receiver) -> None:

@@ -192,7 +192,7 @@ def shared(given: dict[str, Any]) -> dict[str, Any]:
     build()
     gateway = made_enforcer()
     with Servers():
-        short = intent(51, "block", address(C2), ttl=6)
+        short = intent(51, "block", address(C2), ttl=10)
         long = intent(52, "block", address(C2), ttl=600)
         gateway.apply([gateway.plan(long)])
         gateway.apply([gateway.plan(short)])

@@ -87,10 +87,10 @@ def but(kind: int, octets: Callable[[wire.Message], bytes]) -> Answers:
 
 def test_a_plain_switch_without_bundles_and_roles_is_taken(connected: Any) -> None:
     talk, _ = connected(honest)
-    talk.start(0)
+    talk.start(0, 60)
     assert (talk.features.tables, talk.bundles, talk.role) == (254, False, None)
     talk.commit([wire.delete(0, 1)])
-    assert talk.flows(1, 1) == [] and talk.watch([(1, 1, 2), (0, 0, 2)], 1.0) == [0, 0]
+    assert talk.flows(1, 1) == [] and talk.watch([(1, 1, 2), (0, 0, 2)], 60.0) == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ def test_a_plain_switch_without_bundles_and_roles_is_taken(connected: Any) -> No
 def test_what_is_no_switch_of_this_version_is_told_apart(connected: Any, octets: bytes, said: str) -> None:
     talk, _ = connected(but(wire.HELLO, lambda _: octets))
     if octets[:1] == b"\x06":  # it offers 1.3 among others: that is fine
-        talk.start(0)
+        talk.start(0, 60)
         return
     with pytest.raises(Unreachable, match=said):
-        talk.start(0)
+        talk.start(0, 60)
 
 
 def test_who_says_nothing_is_given_up(connected: Any) -> None:
@@ -118,12 +118,12 @@ def test_who_says_nothing_is_given_up(connected: Any) -> None:
     start = time.monotonic()
     with pytest.raises(Unreachable, match=r"no HELLO within 0\.3 s"):
         talk.start(0, seconds=0.3)
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 60
 
 
 def test_a_barrier_that_is_never_answered_ends_the_connection(connected: Any) -> None:
     talk, _ = connected(but(wire.BARRIER_REQUEST, lambda _: b""))
-    talk.start(0)
+    talk.start(0, 60)
     with pytest.raises(Unreachable, match=r"no answer within 0\.2"):
         talk.commit([wire.delete(0, 1)], seconds=0.2)
     assert talk.ended.is_set()
@@ -136,7 +136,7 @@ def test_an_error_names_the_change_and_the_next_one_goes_through(connected: Any)
     talk, _ = connected(
         but(wire.FLOW_MOD, lambda m: wire.encode(wire.ERROR, m.xid, full) if m.body[0] else b"")
     )
-    talk.start(0)
+    talk.start(0, 60)
     with pytest.raises(Rejected, match="the table is full") as caught:
         talk.commit([wire.delete(0, 1), wire.delete(0, 1), wire.delete(0, 1 << 63)])
     assert isinstance(caught.value, session.Refused) and caught.value.index == 2
@@ -150,17 +150,17 @@ def test_changes_and_questions_at_once_get_each_their_own_answer(connected: Any)
         return honest(message)
 
     talk, _ = connected(answers)
-    talk.start(0)
+    talk.start(0, 60)
     seen: list[Any] = []
 
     def ask() -> None:
-        seen.extend((talk.watch([(1, 1, 2)], 5.0), talk.role) for _ in range(300))
+        seen.extend((talk.watch([(1, 1, 2)], 60.0), talk.role) for _ in range(300))
 
     asking = threading.Thread(target=ask)
     asking.start()
     for n in range(300):
-        talk.commit([wire.delete(0, 1)] * (n % 3 + 1))
-    asking.join(20)
+        talk.commit([wire.delete(0, 1)] * (n % 3 + 1), 60)
+    asking.join(120)
     assert seen == [([0], wire.MASTER)] * 300
 
 
@@ -197,10 +197,10 @@ def test_an_answer_that_lies_ends_the_connection(
         return honest(message)
 
     talk, _ = connected(answers)
-    talk.start(0)
+    talk.start(0, 60)
     with pytest.raises(Unreachable, match=said):
         talk.flows(1, 1)
-    assert talk.ended.wait(2) and asked[0] == 1
+    assert talk.ended.wait(60) and asked[0] == 1
 
 
 def test_a_list_that_never_ends_is_cut_off(connected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +208,7 @@ def test_a_list_that_never_ends_is_cut_off(connected: Any, monkeypatch: pytest.M
     talk, _ = connected(
         lambda m: endless(m) if m.body[:2] == b"\0\1" and m.kind == wire.MULTIPART_REQUEST else honest(m)
     )
-    talk.start(0)
+    talk.start(0, 60)
     with pytest.raises(Unreachable, match="an answer of more than 1 MiB"):
         talk.flows(1, 1)
 
@@ -265,7 +265,7 @@ def test_where_nobody_listens_every_call_ends_and_says_so(tmp_path: Path) -> Non
             call()  # type: ignore[operator]
     assert made.health().state == "down" and made.tick(0) == []
     made.close()
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 60
 
 
 def database(path: Path, answer: bytes) -> socket.socket:

@@ -104,7 +104,7 @@ def test_reading_for_long_what_is_known_holds_up_no_case(
 
     def slow(book: Casebook | None, now: int) -> None:
         reading.set()
-        goes_on.wait(30)
+        goes_on.wait(120)
         renew(book, now)
         renewed.set()
 
@@ -125,6 +125,6 @@ def test_reading_for_long_what_is_known_holds_up_no_case(
     finally:
         goes_on.set()
         made.stopping.set()
-        running.join(30)
+        running.join(120)
     assert not running.is_alive()
     assert (tmp_path / "store" / FOLDER / USED).exists()

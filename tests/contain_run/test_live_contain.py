@@ -136,8 +136,11 @@ def written(book: Casebook, now: int, number: int = 1, **changes: Any) -> Case:
     return book.cases.create(a_case(now, number, **changes), actor="casework")
 
 
-def until(made: Containment, wanted: Any, turns: int = 200) -> bool:
-    for _ in range(turns):
+def until(made: Containment, wanted: Any, turns: int = 0) -> bool:
+    """Whether it comes to that: within a minute, or within so many turns."""
+    end, turned = time.monotonic() + 60, 0
+    while turned < turns if turns else time.monotonic() < end:
+        turned += 1
         made.once()
         if wanted():
             return True

@@ -103,7 +103,7 @@ def test_the_kill_switch_does_not_wait_for_the_casebook(tmp_path: Path, book: Ca
     def slow() -> None:
         if listed.exists() and HOST in listed.read_text():
             hangs.set()
-            gate.wait(20)
+            gate.wait(120)
         follow()
 
     made._follow = slow  # type: ignore[method-assign]
@@ -119,7 +119,7 @@ def test_the_kill_switch_does_not_wait_for_the_casebook(tmp_path: Path, book: Ca
     finally:
         made.stopping.set()
         gate.set()
-        running.join(30)
+        running.join(120)
     assert not running.is_alive()
 
 

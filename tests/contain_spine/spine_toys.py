@@ -40,9 +40,11 @@ from andon.store.intents import IntentLog, uptime
 SECOND = 1_000_000_000
 _STARTED = uptime()
 NOW = 1_767_225_600 * SECOND
+# A call hangs only after longer than a busy machine lets a thread wait; where one is to hang, HASTY says so soon.
 QUICK = Settings(
-    tick=0.01, reconcile_every=0.05, hangs=0.3, retry_first=0.02, retry_cap=0.1, refused_first=0.05
+    tick=0.01, reconcile_every=0.05, hangs=60.0, retry_first=0.02, retry_cap=0.1, refused_first=0.05
 )
+HASTY = replace(QUICK, hangs=0.3)
 
 
 def intent(number: int = 0, *, now: int = NOW, ttl: float = 3600, **changes: Any) -> Intent:

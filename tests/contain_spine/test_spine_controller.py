@@ -36,17 +36,18 @@ class Site:
     """A controller, a toy enforcer, set judges, an ear for alarms."""
 
     def __init__(
-        self, folder: Path, toys: int = 1, mode: str = "auto", clocks: Clocks | None = None, **more: object
-    ) -> None:
-        self.folder = folder
+        self, folder: Path, toys: int = 1, mode: str = "auto", clocks: Clocks | None = None,
+        settings: Settings = QUICK, **more: object,
+    ) -> None:  # fmt: skip
+        self.folder, self.settings = folder, settings
         self.toys = [FileToy(folder / f"toy{n}", f"toy{n}", **more) for n in range(toys)]  # type: ignore[arg-type]
         self.bell, self.verdicts, self.clocks, self.mode = Bell(), Verdicts(), clocks, mode
         self.controller: Controller
         self.start()
 
-    def start(self, settings: Settings = QUICK) -> Controller:
+    def start(self) -> Controller:
         self.controller = controller(self.folder / "contain", self.toys, self.verdicts, mode=self.mode, bell=self.bell,
-                                     clocks=self.clocks, settings=settings)  # fmt: skip
+                                     clocks=self.clocks, settings=self.settings)  # fmt: skip
         return self.controller
 
     def start_over(self) -> None:
@@ -63,6 +64,7 @@ class Site:
 
     def comes_to(self, number: int, state: str) -> None:
         wait_for(lambda: self.state(number) == state, step=self.controller.step)
+        self.controller.idle()  # who wrote it down has said it too: alarms come after the log, under the same lock
 
     def history(self, number: int) -> list[str]:
         return [one.event.state for one in IntentLog(self.folder / "contain", read_only=True).since(0)
@@ -333,6 +335,7 @@ def test_no_more_rules_than_there_is_room_for(site) -> None:
     here = site(rules=3)
     here.consider(*(intent(number) for number in range(1, 6)))
     wait_for(lambda: sum(here.state(n) == FAILED for n in range(1, 6)) == 2, step=here.controller.step)
+    wait_for(lambda: sum(here.state(n) == VERIFIED for n in range(1, 6)) == 3, step=here.controller.step)
     assert len(here.toys[0].rules()) == 3
     held = next(n for n in range(1, 6) if here.state(n) == VERIFIED)
     here.controller.revoke([held], "ana", "make room")

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from spine_toys import Bell, Clocks, FileToy, Verdicts, controller, intent, wait_for
+from spine_toys import HASTY, Bell, Clocks, FileToy, Verdicts, controller, intent, wait_for
 from test_spine_controller import CASE, Site, site  # noqa: F401
 
 from andon.contain.contract import Plan
@@ -96,7 +96,7 @@ def test_an_enforcer_that_cannot_be_reached_is_told_what_is_wanted_when_it_is_ba
 
 
 def test_one_that_hangs_delays_no_other_and_is_said(site) -> None:
-    here = site(toys=2)
+    here = site(toys=2, settings=HASTY)
     here.toys[0].hang.clear()
     started = time.monotonic()
     here.consider(intent(1), intent(2, success="all"))
@@ -138,12 +138,14 @@ def test_one_that_cannot_say_yet_leaves_it_applied(site) -> None:
     here.consider(*(intent(number) for number in range(1, 40)))  # more than are verified one by one elsewhere
     for number in range(1, 40):
         here.comes_to(number, APPLIED)
+    applied = toy.calls.count("apply")  # one; more where its thread was awake before all were told
     asked = toy.calls.count("actual") + 3
     wait_for(lambda: toy.calls.count("actual") > asked, step=here.controller.step)
     here.start_over()
     asked = toy.calls.count("actual") + 3
     wait_for(lambda: toy.calls.count("actual") > asked, step=here.controller.step)
-    assert {here.state(number) for number in range(1, 40)} == {APPLIED} and toy.calls.count("apply") == 1
+    assert {here.state(number) for number in range(1, 40)} == {APPLIED}
+    assert toy.calls.count("apply") == applied
     toy.silent = False
     for number in range(1, 40):
         here.comes_to(number, VERIFIED)
@@ -172,14 +174,16 @@ def test_a_rule_that_keeps_vanishing_is_not_fought_for_ten_times_a_second(site) 
     toy = here.toys[0]
     here.consider(intent(1))
     here.comes_to(1, VERIFIED)
-    until, removed = time.monotonic() + 1.0, 0
-    while time.monotonic() < until:
+    begun, removed, in_a_second = time.monotonic(), 0, 0
+    # A second; where nothing is put back in it because the machine is busy, longer.
+    while (passed := time.monotonic() - begun) < 1.0 or (removed < 2 and passed < 60):
         if toy.path(1).exists():
             toy.path(1).unlink()
             removed += 1
+            in_a_second += passed < 1.0
         here.controller.step()
         time.sleep(0.002)
-    assert 2 <= removed <= 8, removed
+    assert removed >= 2 and in_a_second <= 8, (removed, in_a_second)
     state = here.controller.log.get(1)
     assert state.state != FAILED or "keeps vanishing" in state.reasons[0]
 
@@ -251,8 +255,8 @@ def test_the_kill_switch_does_not_wait_for_a_log_that_another_process_holds(site
         pulled.start()
         wait_for(lambda: not here.toys[0].rules())
         assert time.monotonic() - started < 15 and blocked.is_alive(), "the lock is still waited for"
-    blocked.join(20)
-    pulled.join(20)
+    blocked.join(60)
+    pulled.join(60)
     wait_for(lambda: here.controller.log.hold is not None, step=here.controller.step)
     assert not list(here.controller.log.live()) and not here.toys[0].rules()
 
@@ -373,7 +377,7 @@ def on_a_small_disk(tmp_path: Path, script: str) -> None:
     mounted = 'mount -t tmpfs -o size=2m tmpfs "$1" && exec "$3" -c "$4" "$1" "$2"'
     done = subprocess.run(
         [*works[0], "sh", "-c", mounted, "sh", disk, outside, sys.executable, _PRELUDE + textwrap.dedent(script)],
-        capture_output=True, text=True, check=False, timeout=100,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("done\n"), done.stdout

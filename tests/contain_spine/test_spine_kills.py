@@ -42,7 +42,7 @@ class Life:
                 child.kill()
             said = first + child.stdout.read()
             trouble = child.stderr.read()
-            child.wait(30)
+            child.wait(60)
         assert child.returncode == -signal.SIGKILL, (child.returncode, trouble.decode()[-2000:], where)
         for line in said.decode().splitlines():
             what, name, *_ = line.split()
@@ -65,10 +65,10 @@ class Life:
         try:
             wait_for(
                 lambda: all(set(toy.rules()) == wanted() for toy in toys.values()) and spine.idle(),
-                15,
+                60,
                 spine.step,
             )
-            wait_for(lambda: all(state.state == "verified" for state in log.live()), 15, spine.step)
+            wait_for(lambda: all(state.state == "verified" for state in log.live()), 60, spine.step)
         finally:
             spine.close()
         found = log.verify()

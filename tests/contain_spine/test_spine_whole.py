@@ -254,11 +254,11 @@ def test_whatever_happened_in_the_end_there_is_what_is_wanted_and_nothing_else(
     def wanted() -> set[int]:
         return {one.intent.id for one in spine.log.live() if one.state in WANTED}
 
-    wait_for(lambda: all(set(toy.rules()) == wanted() for toy in toys), 20, spine.step)
+    wait_for(lambda: all(set(toy.rules()) == wanted() for toy in toys), 60, spine.step)
     wait_for(
-        lambda: all(one.state == VERIFIED for one in spine.log.live() if one.state in WANTED), 20, spine.step
+        lambda: all(one.state == VERIFIED for one in spine.log.live() if one.state in WANTED), 60, spine.step
     )
-    wait_for(lambda: not [kind for kind, _ in spine.alarms.active() if kind != "kill-switch"], 20, spine.step)
+    wait_for(lambda: not [kind for kind, _ in spine.alarms.active() if kind != "kill-switch"], 60, spine.step)
     assert spine.log.verify().whole
     spine.close()
 

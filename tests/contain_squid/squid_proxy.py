@@ -67,7 +67,7 @@ class Proxy:
         self.process = subprocess.Popen(
             ["squid", "-N", "-f", str(self.conf)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while self.asked("http://good.example.test/") != 200:
             if time.monotonic() > end or self.process.poll() is not None:
                 raise RuntimeError(self.log.read_text()[-2000:])
@@ -99,7 +99,7 @@ class Proxy:
     def head(self, url: str, source: str = "127.0.0.1") -> str:
         host = url.partition("://")[2].partition("/")[0]
         with socket.socket() as asking:
-            asking.settimeout(5)
+            asking.settimeout(20)
             try:
                 asking.bind((source, 0))
                 asking.connect(("127.0.0.1", PORT))
@@ -110,5 +110,5 @@ class Proxy:
 
     def stop(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)
         self.origin.shutdown()

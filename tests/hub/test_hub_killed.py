@@ -67,10 +67,10 @@ def test_a_hub_killed_before_its_answer_counts_nothing_twice_and_loses_nothing(t
             [sys.executable, "-c", HUB, str(folder), str(port), str(fatal)], stdout=subprocess.PIPE
         )
         assert hub.stdout is not None and hub.stdout.readline() == b"go\n"
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while todo and time.monotonic() < until:
             try:
-                repeated += not client.report(todo[0], 10)
+                repeated += not client.report(todo[0], 60)
                 todo.pop(0)
             except Unreachable:
                 if hub.poll() == -signal.SIGKILL:
@@ -79,7 +79,7 @@ def test_a_hub_killed_before_its_answer_counts_nothing_twice_and_loses_nothing(t
                 time.sleep(0.02)
         if not todo:
             hub.terminate()
-        hub.wait(timeout=30)
+        hub.wait(timeout=60)
         hub.stdout.close()
     assert (todo, killed, repeated) == ([], 3, 3)
     ((seen,), _, _) = store.seen_of("city", 0, 10)
@@ -156,7 +156,7 @@ def test_the_commands_from_a_new_hub_to_what_it_tells(tmp_path: Path) -> None:
         assert gone.exit_code == 1
     finally:
         hub.terminate()
-        hub.wait(timeout=30)
+        hub.wait(timeout=60)
         if hub.stderr is not None:
             hub.stderr.close()
     with pytest.raises(SystemExit):

@@ -201,7 +201,7 @@ def test_follow_appends_what_is_new_until_it_is_told_to_stop(tmp_path: Path, hub
             time.sleep(0.05)
         assert [one["source"] for one in lines(file)] == [OURS]
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
         assert process.returncode == 0 and said == b""
     finally:
         process.kill()
@@ -228,7 +228,7 @@ def test_follow_says_once_that_the_hub_is_away(tmp_path: Path) -> None:
         assert process.stderr is not None
         assert process.stderr.readline().rstrip().endswith("it is tried again")
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=20)[1] == "" and process.returncode == 0
+        assert process.communicate(timeout=60)[1] == "" and process.returncode == 0
     finally:
         process.kill()
         process.wait()

@@ -52,7 +52,7 @@ def held(
         site.close()
 
 
-def running(site: Watched, times: int, seconds: float = 30.0) -> None:
+def running(site: Watched, times: int, seconds: float = 90.0) -> None:
     """Until the runner's controller has taken over so many times."""
 
     def taken() -> bool:
@@ -67,7 +67,7 @@ def state(desk: Desk, intent: int) -> str:
     return "" if found is None else found.state
 
 
-def outage(site: Watched, since: int, seconds: float = 20.0) -> float:
+def outage(site: Watched, since: int, seconds: float = 60.0) -> float:
     """Seconds until the clean client's and the critical server's messages arrive again by every path."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -149,7 +149,7 @@ def switch_restarted(given: dict[str, Any]) -> dict[str, Any]:
             site.lab.switch.restart()
             up = time.time_ns()
             found["outages"].append(outage(site, since))
-            end = time.monotonic() + 10
+            end = time.monotonic() + 60
             while len(ours(site)) < site.rules and time.monotonic() < end:
                 time.sleep(0.02)
             found["to the cut"].append((time.time_ns() - up) / 1e9)
@@ -172,12 +172,16 @@ def flows_flushed(given: dict[str, Any]) -> dict[str, Any]:
             since = time.time_ns()
             site.lab.switch.ofctl("del-flows", *words)
             found[f"outage, {what}"] = outage(site, since)
+            end = time.monotonic() + 60
+            while len(ours(site)) < site.rules and time.monotonic() < end:
+                time.sleep(0.02)
+            mended = time.time_ns()
             time.sleep(2.0)
             open_for = [site.lab.far.last(name)[0] - since for name in TO_C2]
             found[f"open for ms, {what}"] = round(max(0, *open_for) / 1e6, 2)
             found[f"flows of the cut missing, {what}"] = site.rules - len(ours(site))
             now = time.time_ns()
-            found[f"leaks once mended, {what}"] = site.leaks(since + 1_000_000_000, now)
+            found[f"leaks once mended, {what}"] = site.leaks(mended + 1_000_000_000, now)
         found["state"] = state(desk, cut)
         finish(site, found)
     return found

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "the lab ca
 
 
 def test_rules_for_ipv4_leave_ipv6_open_and_rules_for_both_close_every_direct_path(tmp_path: Path) -> None:
-    found = privately("scenarios:plain_rules", {"folder": str(tmp_path), "seconds": 0.6}, seconds=60)
+    found = privately("scenarios:plain_rules", {"folder": str(tmp_path), "seconds": 0.6}, seconds=240)
 
     assert all(number > 0 for number in found["before"].values()), found["before"]
     after = found["after IPv4 rules"]

@@ -75,7 +75,7 @@ class Watched:
             "sent": sum(self.lab.near.sent(name, since, until) for name in TO_C2),
         }
 
-    def flowing(self, since: int, seconds: float = 15.0) -> list[str]:
+    def flowing(self, since: int, seconds: float = 40.0) -> list[str]:
         """Paths by which nothing sent since then has arrived after so many seconds. A session that was cut tries again
         after 0.2, 0.4, 0.8, ... seconds, as TCP does."""
         end = time.monotonic() + seconds
@@ -86,7 +86,13 @@ class Watched:
         return closed
 
     def harm(self) -> dict[str, Any]:
-        """Messages of the clean client and the critical server that never arrived; connections that failed."""
+        """Messages of the clean client and the critical server that never arrived; connections that failed. To be
+        asked when nobody sends any more; what is on its way is waited for."""
+        end = time.monotonic() + 20
+        while time.monotonic() < end and any(
+            self.lab.near.sent(name) > self.lab.far.arrived(name) for name in CLEAN
+        ):
+            time.sleep(0.1)
         lost = {name: self.lab.near.sent(name) - self.lab.far.arrived(name) for name in CLEAN}
         failed = {name: self.lab.near.failed(name) for name in CLEAN if name != "c1-proxy"}
         return {
@@ -220,11 +226,11 @@ def rolled_back(site: Watched) -> dict[str, Any]:
             "propose", "--action", "quarantine", "--host", INFECTED, "--ttl", "10min",
             "--reason", "seen by the helpdesk", "--enforcers", "br0,gateway",
         )  # fmt: skip
-        cut = site.wait("quarantine", "applied", 20, at)
+        cut = site.wait("quarantine", "applied", 60, at)
         time.sleep(0.6)
         found[f"leaks before {way}"] = site.leaks(cut.time + LATE, time.time_ns())
         words = [cut.intent] if way == "revoke" else []
         site.andon.contain(way, *words, "--reason", "the host was cleaned")
-        back = site.wait("quarantine", "revoked", 20, at)
+        back = site.wait("quarantine", "revoked", 60, at)
         found[f"not back after {way}"] = site.flowing(back.time)
     return found

@@ -47,7 +47,9 @@ def undisturbed(day: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         def further(before: int = before) -> bool:
             return live.cursors(folder / "store").get("casework.alerts", 0) > before
 
-        assert wait_until(further, 60), said(folder)
+        if not wait_until(further, 180):
+            process.kill()
+            pytest.fail(said(folder))
     assert process is not None
     finish(process, folder)
     return folder
@@ -64,9 +66,11 @@ def said(folder: Path) -> str:
 
 
 def finish(process: subprocess.Popen[bytes], folder: Path) -> None:
-    assert wait_until(lambda: process.poll() is not None or live.settled(folder / "store"), 90), said(folder)
+    if not wait_until(lambda: process.poll() is not None or live.settled(folder / "store"), 240):
+        process.kill()
+        pytest.fail(said(folder))
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0, said(folder)
+    assert process.wait(120) == 0, said(folder)
 
 
 def test_the_runner_makes_the_cases_of_an_analysis(day: Path, undisturbed: Path, tmp_path: Path) -> None:
@@ -162,7 +166,7 @@ def test_kills_lose_and_double_nothing(day: Path, undisturbed: Path, tmp_path: P
             process.wait()
     with (tmp_path / "said").open("ab") as file:
         process = start(config, file, False)
-        assert wait_until(lambda: live.settled(store), 90), said(tmp_path)
+        assert wait_until(lambda: live.settled(store), 240), said(tmp_path)
         analyst.over.set()
         analyst.join()
         finish(process, tmp_path)

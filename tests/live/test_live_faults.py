@@ -56,11 +56,11 @@ def test_of_two_runners_on_one_store_one_wins_and_the_other_says_so(captures: Pa
     first = start(config, once=False)
     assert wait_until((tmp_path / "store" / "status.json").exists)
     second = start(config)
-    _, said = second.communicate(timeout=60)
+    _, said = second.communicate(timeout=180)
     assert second.returncode == 1
     assert str(first.pid) in said.decode()
     first.terminate()
-    _, said = first.communicate(timeout=60)
+    _, said = first.communicate(timeout=180)
     assert first.returncode == 0, said.decode()
 
 
@@ -76,7 +76,7 @@ def test_a_full_disk_is_waited_out_and_nothing_is_lost(
     log = tmp_path / "said"
     with log.open("wb") as said:
         process = start(config, said)
-    assert wait_until(lambda: "no room" in log.read_text(), 60)
+    assert wait_until(lambda: "no room" in log.read_text(), 180)
     assert process.poll() is None
     ballast.unlink()
     assert process.wait(timeout=240) == 0, log.read_text()
@@ -107,7 +107,7 @@ def test_a_store_that_cannot_be_written_is_refused_with_a_sentence(
     config.write_text(config.read_text().replace(str(tmp_path / "store"), str(small_disk / "store")))
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     process = start(config)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=180)
     assert process.returncode == 1
     assert "not writable" in said.decode() or "Read-only" in said.decode()
     assert "Traceback" not in said.decode()
@@ -121,7 +121,7 @@ def test_sigterm_stops_cleanly_and_the_next_start_goes_on(
     assert wait_until(lambda: any((tmp_path / "store" / "journal").glob("*.arrow")))
     time.sleep(0.3)
     process.terminate()
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=180)
     assert process.returncode == 0, said.decode()
     finish(config)
     assert findings(tmp_path / "store") == calm

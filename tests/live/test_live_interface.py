@@ -52,7 +52,7 @@ class Runner:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     wire = laid()
     try:
         runner = Runner(wire, tmp_path_factory.mktemp("interface"))
-        assert wait_until(lambda: runner.status()["state"] == "running", 60), runner.said.read_text()
+        assert wait_until(lambda: runner.status()["state"] == "running", 120), runner.said.read_text()
         yield runner
         if runner.process.poll() is None:
             runner.process.kill()
@@ -119,7 +119,7 @@ def test_a_runner_on_an_interface_stops_cleanly_and_the_restart_is_a_gap(runner:
     assert "Traceback" not in runner.said.read_text()
     with_gaps = len(runner.gaps())
     again = Runner(runner.wire, runner.store.parent)
-    assert wait_until(lambda: len(runner.gaps()) > with_gaps, 60)
+    assert wait_until(lambda: len(runner.gaps()) > with_gaps, 120)
     assert again.stop() == 0
     assert any("(restart)" in gap.document for gap in runner.gaps())
 
@@ -131,7 +131,7 @@ def test_an_interface_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) ->
         f'[[source]]\nname = "tap"\nkind = "interface"\ninterface = "{wire.interface}"\n[store]\npath = "store"\n'
     )
     done = subprocess.run(
-        [*COMMAND, "run", "--config", str(config)], capture_output=True, timeout=60, check=False
+        [*COMMAND, "run", "--config", str(config)], capture_output=True, timeout=120, check=False
     )
     assert done.returncode == 1
     assert b"there is no interface nothing0" in done.stderr

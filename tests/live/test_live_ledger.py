@@ -197,7 +197,7 @@ def test_a_casebook_that_another_process_holds_is_waited_for(
     other = sqlite3.connect(tmp_path / "casebook.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     thread = parts.run_aside()
-    for _ in range(200):
+    for _ in range(1200):
         if any("locked" in text for text in parts.pump.troubles.texts()):
             break
         threading.Event().wait(0.05)
@@ -205,7 +205,7 @@ def test_a_casebook_that_another_process_holds_is_waited_for(
         pytest.fail("nothing was said of the lock")
     other.execute("COMMIT")
     other.close()
-    thread.join(timeout=60)
+    thread.join(timeout=120)
     assert parts.pump.failure is None
     assert not parts.pump.troubles.texts()
     assert (

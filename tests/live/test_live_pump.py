@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from live_parts import Clock, Parts, Scripted, batches_of
+from live_runs import wait_until
 
 from andon.detect.darknet.census import engine as census
 from andon.records.contract import Site
@@ -19,15 +21,17 @@ START = int(CONFIG.start.timestamp()) * 10**9
 
 
 class SlowCensus:
-    """The census, but each batch takes its time."""
+    """The census, but each batch takes its time, and none is begun before ``held`` is over."""
 
     def __init__(self) -> None:
         self._engine = census(Site())
+        self.held = threading.Event()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
     def summarise(self, batch: pa.RecordBatch, into: Any) -> Any:
+        self.held.wait(120)
         time.sleep(0.15)
         return self._engine.summarise(batch, into)
 
@@ -52,10 +56,13 @@ def test_every_row_reaches_journal_and_engines(tmp_path: Path, batches: list[pa.
 def test_a_slow_engine_sheds_whole_sources_and_says_how_much(
     tmp_path: Path, batches: list[pa.RecordBatch]
 ) -> None:
-    parts = Parts(
-        tmp_path, [Scripted(batches, pause=0.01)], Clock(START), engines=[SlowCensus()], backlog=10_000
-    )
-    parts.run()
+    slow, source = SlowCensus(), Scripted(batches, pause=0.01)
+    parts = Parts(tmp_path, [source], Clock(START), engines=[slow], backlog=10_000)
+    thread = parts.run_aside()
+    assert wait_until(lambda: source.finished)
+    slow.held.set()
+    thread.join(timeout=120)
+    assert not thread.is_alive() and parts.pump.failure is None
     counters = parts.pump.counters
     assert counters.shed > 0
     assert counters.journaled + counters.shed == counters.received == rows(batches)
@@ -71,7 +78,7 @@ def test_a_clock_that_jumps_loses_no_row(tmp_path: Path, batches: list[pa.Record
     thread = parts.run_aside()
     time.sleep(0.3)
     clock.jump(jump)
-    thread.join(timeout=60)
+    thread.join(timeout=120)
     assert parts.pump.failure is None
     assert parts.ledger.rows == rows(batches)
     parts.close()
@@ -109,11 +116,13 @@ def test_stopping_far_behind_is_quick_and_the_rest_is_done_at_the_next_start(
     tmp_path: Path, batches: list[pa.RecordBatch]
 ) -> None:
     clock = Clock(START + 600 * 10**9)
-    parts = Parts(tmp_path, [Scripted(batches, pause=0.002)], clock, engines=[SlowCensus()])
+    slow = SlowCensus()
+    parts = Parts(tmp_path, [Scripted(batches, pause=0.002)], clock, engines=[slow])
     thread = parts.run_aside()
-    time.sleep(0.8)
+    assert wait_until(lambda: parts.journal.next_row >= 10_000)
     parts.pump.stop()
-    thread.join(timeout=20)
+    slow.held.set()
+    thread.join(timeout=60)
     assert not thread.is_alive()
     behind = parts.journal.next_row - parts.ledger.rows
     assert behind > 0

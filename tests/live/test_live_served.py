@@ -79,7 +79,7 @@ def configured(folder: Path, text: str = CONFIG) -> Path:
 
 
 def ask(port: int, path: str, **headers: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
@@ -105,7 +105,7 @@ def test_one_port_serves_lists_objects_and_a_hub_whose_sightings_come_back_as_al
     said = (tmp_path / "said").open("wb")
     process = start(config, said, once=False)
     try:
-        assert wait_until(lambda: listens(port) or process.poll() is not None, 90), (
+        assert wait_until(lambda: listens(port) or process.poll() is not None, 180), (
             tmp_path / "said"
         ).read_text()[-2000:]
         basic = base64.b64encode(f"fw1:{TOKEN}".encode()).decode()
@@ -138,10 +138,10 @@ def test_one_port_serves_lists_objects_and_a_hub_whose_sightings_come_back_as_al
         pull = Pull(client("city"), tmp_path / "cursor", tmp_path / "hub.ndjson")
         assert pull.round() == (1, 0), "the other one has less than least_packets"
         query = "SELECT s.product, s.host, s.rule FROM alerts a JOIN alert_series s ON s.id = a.series"
-        assert wait_until(lambda: bool(live.rows(store, query)), 60), (tmp_path / "said").read_text()[-2000:]
+        assert wait_until(lambda: bool(live.rows(store, query)), 180), (tmp_path / "said").read_text()[-2000:]
         assert live.rows(store, query) == [("daedalus-hub", OURS, "scan")]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0, (tmp_path / "said").read_text()[-2000:]
+        assert process.wait(120) == 0, (tmp_path / "said").read_text()[-2000:]
         assert not listens(port)
     finally:
         process.kill()

@@ -71,17 +71,22 @@ def one_engine(folder: Path, sources: list[Any], **settings: Any) -> Parts:
 def test_a_source_that_fails_for_a_while_is_asked_again(
     tmp_path: Path, batches: list[pa.RecordBatch]
 ) -> None:
+    seen = threading.Event()
+
     def away() -> None:
+        if not seen.is_set():  # as long as it takes for somebody to look
+            source.moods.append(away)
         raise SourceError("source moody: its server is away", passing=True)
 
     source = Moody(list(batches), [away, away])
     parts = one_engine(tmp_path, [source])
     thread = parts.run_aside()
     assert wait_until(lambda: parts.pump.troubles.texts() == ("source moody: its server is away",))
+    seen.set()
     assert wait_until(lambda: parts.ledger.rows == 6_000)
     assert parts.pump.troubles.texts() == ()
     source.ended.set()
-    thread.join(timeout=30)
+    thread.join(timeout=120)
     assert parts.pump.failure is None
     parts.close()
 
@@ -103,10 +108,10 @@ def test_what_a_source_says_is_kept_though_no_packet_comes(tmp_path: Path) -> No
     parts.pump.tell = heard.append
     source.told = [{"type": "damage", "source": "moody", "file": "x.pcap", "what": "no capture", "places": 1}]
     thread = parts.run_aside()
-    assert wait_until(lambda: parts.journal.last > 0)
+    assert wait_until(lambda: parts.journal.last > 0 and bool(heard))
     assert heard[0]["file"] == "x.pcap"
     source.ended.set()
-    thread.join(timeout=30)
+    thread.join(timeout=120)
     assert "x.pcap" in parts.kinds()["input-damage"].title
     parts.close()
 
@@ -120,7 +125,7 @@ def test_a_silent_source_does_not_hold_up_a_busy_one(tmp_path: Path, batches: li
     assert wait_until(lambda: parts.ledger.watermark.low == min(newest, NOW - SECOND))
     for source in (busy, silent):
         source.ended.set()
-    thread.join(timeout=30)
+    thread.join(timeout=120)
     parts.close()
 
 
@@ -134,7 +139,7 @@ def test_a_folder_that_has_nothing_is_soon_not_waited_for(
     thread = parts.run_aside()
     assert wait_until(lambda: parts.ledger.watermark.low is not None)
     parts.pump.stop()
-    thread.join(timeout=30)
+    thread.join(timeout=120)
     parts.close()
 
 
@@ -161,7 +166,7 @@ def test_a_gap_after_a_restart_begins_when_the_runner_was_last_alive(
     thread = parts.run_aside()
     assert wait_until(lambda: parts.journal.last >= 4)  # heartbeats after the last row
     source.ended.set()
-    thread.join(timeout=30)
+    thread.join(timeout=120)
     (last,) = parts.journal.segments(parts.journal.last - 1)
     parts.close()
     again = one_engine(tmp_path, [Scripted([], "moody")])
@@ -183,7 +188,7 @@ class Pipe:
             "stdin", os.fdopen(reading, "rb", buffering=0), clock=lambda: self.now, **settings
         )
 
-    def rows(self, polls: int = 50) -> int:
+    def rows(self, polls: int = 1000) -> int:
         found = 0
         for _ in range(polls):
             pieces = self.source.poll(0.05)
@@ -200,7 +205,7 @@ def test_a_pipe_whose_sender_says_nothing_yet_stops_nobody() -> None:
     assert pipe.source.poll(0.05) == []
     time.sleep(0.1)
     pipe.source.poll(0.05)
-    assert time.monotonic() - begin < 15
+    assert time.monotonic() - begin < 60
     assert pipe.source.events() == [{"type": "idle", "source": "stdin"}]
     assert pipe.source.quiet() is None
     os.write(pipe.writing, capture([NOW]))

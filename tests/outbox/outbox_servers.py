@@ -73,7 +73,7 @@ class MailServer:
         return self.answer
 
     def __enter__(self) -> MailServer:
-        self._controller = Controller(self, **self._settings)
+        self._controller = Controller(self, ready_timeout=60.0, **self._settings)
         self._controller.start()
         return self
 
@@ -140,6 +140,7 @@ class SyslogServer:
         self.port = port
         self._tls = tls
         self._delay = delay
+        self._readers: list[threading.Thread] = []
 
     def __enter__(self) -> SyslogServer:
         self._socket = socket.create_server(("127.0.0.1", self.port), backlog=50)
@@ -153,7 +154,9 @@ class SyslogServer:
                 peer, _ = self._socket.accept()
             except OSError:
                 return
-            threading.Thread(target=self._read, args=(peer,), daemon=True).start()
+            reader = threading.Thread(target=self._read, args=(peer,), daemon=True)
+            reader.start()
+            self._readers.append(reader)
 
     def _read(self, peer: socket.socket) -> None:
         try:
@@ -175,6 +178,10 @@ class SyslogServer:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join()
+        for (
+            reader
+        ) in self._readers:  # a sender may be content with what the kernel has taken: it is read to its end
+            reader.join(60)
 
 
 @contextmanager

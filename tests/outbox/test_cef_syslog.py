@@ -200,16 +200,18 @@ def test_a_collector_that_keeps_the_connection_has_got_it_when_its_machine_says_
 
     with raw_server(keeps) as port:
         begun = time.monotonic()
-        sink(port).send(parcel(), NOW, 10)
-        assert time.monotonic() - begun < 9.5
+        sink(port).send(parcel(), NOW, 60)
+        assert time.monotonic() - begun < 29, "before the other side hung up"
+        while not got and time.monotonic() - begun < 29:  # the kernel had it, and said so
+            time.sleep(0.01)
     assert len(got) == 1 and b"CEF:0" in got[0]
 
 
 def test_a_collector_that_talks_without_end_is_left_on_time() -> None:
     with raw_server(drip) as port:
         begun = time.monotonic()
-        sink(port).send(parcel(), NOW, 10)
-        assert time.monotonic() - begun < 9.5
+        sink(port).send(parcel(), NOW, 60)
+        assert time.monotonic() - begun < 50
 
 
 def test_a_collector_that_takes_nothing_in_has_not_got_it() -> None:

@@ -294,11 +294,11 @@ def test_what_a_sink_took_is_not_sent_again_when_the_casebook_could_not_note_it(
         other = sqlite3.connect(tmp_path / "casebook.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         delivery = Delivery(impatient, [sink], clock)
-        assert "locked" in delivery.step(patience=10).errors["soc"]
-        assert delivery.step(patience=10).delivered == 0
+        assert "locked" in delivery.step(patience=60).errors["soc"]
+        assert delivery.step(patience=60).delivered == 0
         other.execute("ROLLBACK")
         other.close()
-        assert delivery.step(patience=10).delivered == 1
+        assert delivery.step(patience=60).delivered == 1
         delivery.close(wait=True)
     assert sink.attempts == 1
     assert book.outbox_counts() == {("soc", "delivered"): 1}

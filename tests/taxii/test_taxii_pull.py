@@ -262,7 +262,7 @@ def test_a_body_without_end_and_a_slow_drip_end(tmp_path: Path) -> None:
     begun = time.monotonic()
     with hostile(drip) as url, pytest.raises(TaxiiTrouble, match="not done within"):
         pulled(url, tmp_path, seconds=0.5)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
 
 
 def test_the_password_goes_to_one_server_only(tmp_path: Path, settings: Settings) -> None:

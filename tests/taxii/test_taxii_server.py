@@ -107,7 +107,7 @@ def test_two_writers_and_a_reader_at_once(store: ObjectStore, url: str, tmp_path
     seen: list[str] = []
     after: dict[str, str] = {}
     green = collection(url, "green")
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while time.monotonic() < until:
         done = not any(writer.is_alive() for writer in writers)
         answer = get(

@@ -127,14 +127,14 @@ def test_a_status_that_takes_long_is_asked_for_again_and_not_posted_again() -> N
     with served(receiver.application()) as url:
         one = sink(url)
         with pytest.raises(Unreachable, match="not done within"):
-            one.send(parcel(bundle(1, 2)), NOW, 2.0)
+            one.send(parcel(bundle(1, 2)), NOW, 5.0)
         for held in receiver._statuses.values():
             held["left"] = 0
         assert one.send(parcel(bundle(1, 2)), NOW, 20) == "2 objects"
         assert len(receiver.posts) == 1
         # A server that forgot the status gets the objects again.
         with pytest.raises(Unreachable):
-            one.send(parcel(bundle(3), "f" * 32), NOW, 2.0)
+            one.send(parcel(bundle(3), "f" * 32), NOW, 5.0)
         receiver.forget, receiver.pending = True, 0
         assert one.send(parcel(bundle(3), "f" * 32), NOW, 20) == "1 object"
     assert receiver.posts[1:] == [["C2 3"], ["C2 3"]]

@@ -28,9 +28,6 @@ from andon.records.intent import ACTIONS, ADDRESS, BLOCK_PAIR, LONGEST, PARTIES,
 
 T = TypeVar("T")
 _MOST_TEXT: Final = 1 << 20  # characters of a plan
-_PLAN: Final = 1.0  # s
-_TICK: Final = 1.0
-_GONE: Final = 2.0
 _STRANGER: Final = 0x7FFF_0000_0000_0001  # the id of an intent that nobody holds
 
 
@@ -44,16 +41,18 @@ def check_enforcer(
     *,
     remembers: bool = True,
     seconds: float = 10.0,
+    prompt: float = 1.0,
 ) -> tuple[str, ...]:
     """Hold an enforcer to the contract. ``make`` gives it, each time as a process that starts anew would have it, at
     the same site. ``intents``: two or more that it can hold, in force now, about different parties. ``remembers``:
-    False for one that lives in the memory of its process alone. ``seconds``: that a call may take.
+    False for one that lives in the memory of its process alone. ``seconds``: that a call may take; ``prompt``: that one
+    may take which asks nobody, plan and tick; give more of both where the machine is busy with other things.
 
     Gives what was checked, in words. Raises ContractBroken, and whatever the enforcer raises that it must not.
     """
     if len(intents) < 2 or len({one.id for one in intents}) < len(intents):
         raise ValueError("give two or more intents with different ids")
-    held = _Site(make(), seconds)
+    held = _Site(make(), seconds, prompt)
     done: list[str] = []
     try:
         for name, step in (
@@ -70,7 +69,7 @@ def check_enforcer(
             step(held, intents)
             done.append(name)
         if remembers:
-            held = _anew(held, make, intents, seconds)
+            held = _anew(held, make, intents)
             done.append("what is held survives close and is found by the next process")
         _revokes_all(held, intents)
         done.append("revoke_all leaves nothing")
@@ -89,8 +88,8 @@ def check_enforcer(
 class _Site:
     """The enforcer, each call with its time, and its health looked at after each."""
 
-    def __init__(self, enforcer: Enforcer, seconds: float) -> None:
-        self.enforcer, self.seconds = enforcer, seconds
+    def __init__(self, enforcer: Enforcer, seconds: float, prompt: float) -> None:
+        self.enforcer, self.seconds, self.prompt = enforcer, seconds, prompt
         self.receipts: dict[int, Receipt] = {}
 
     def call(self, what: str, do: Callable[[], T], seconds: float = 0.0) -> T:
@@ -186,7 +185,7 @@ def _plans(held: _Site, intents: Sequence[Intent]) -> None:
 
 def _plan(held: _Site, intent: Intent) -> Plan:
     one = held.enforcer
-    plan = held.call("plan", lambda: one.plan(intent), _PLAN)
+    plan = held.call("plan", lambda: one.plan(intent), held.prompt)
     _must(plan.intent == intent and plan.enforcer == one.name, "a plan is of its intent and its enforcer")
     for name in ("commands", "inverse", "touched", "open_paths"):
         lines = getattr(plan, name)
@@ -293,16 +292,16 @@ def _revokes(held: _Site, intents: Sequence[Intent]) -> None:
 def _ticks(held: _Site, intents: Sequence[Intent]) -> None:
     now = time.time_ns()
     for late in range(3):
-        gone = held.call("tick", lambda late=late: held.enforcer.tick(now + late * 10**8), _TICK)  # type: ignore[misc]
+        gone = held.call("tick", lambda late=late: held.enforcer.tick(now + late * 10**8), held.prompt)  # type: ignore[misc]
         early = [id for id in gone if id in held.receipts]
         _must(not early, f"tick gives back {early}, which have time left")
     held.holds(held.receipts, "after some ticks")
 
 
-def _anew(held: _Site, make: Callable[[], Enforcer], intents: Sequence[Intent], seconds: float) -> _Site:
+def _anew(held: _Site, make: Callable[[], Enforcer], intents: Sequence[Intent]) -> _Site:
     held.enforcer.close()
     held.enforcer.close()
-    made = _Site(make(), seconds)
+    made = _Site(make(), held.seconds, held.prompt)
     made.receipts = held.receipts
     try:
         made.health("it was made anew")
@@ -324,8 +323,8 @@ def _ends(held: _Site, intents: Sequence[Intent]) -> None:
     wait for the other side)."""
     held.apply([held.enforcer.plan(one) for one in intents])
     last = max(one.until for one in intents)
-    gone = set(held.call("tick", lambda: held.enforcer.tick(last + 10**9), _TICK))
-    until = time.monotonic() + _GONE
+    gone = set(held.call("tick", lambda: held.enforcer.tick(last + 10**9), held.prompt))
+    until = time.monotonic() + 2 * held.prompt
     while (still := gone & held.actual().keys()) and time.monotonic() < until:
         time.sleep(0.01)
     _must(not still, f"tick gave back {sorted(still)}, and actual has them")

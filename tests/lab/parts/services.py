@@ -14,7 +14,7 @@ from parts.site import C1, C2_NAME, C2_V4, C2_V6, GOOD_NAME, GOOD_V4, GOOD_V6, L
 from parts.spaces import run, started
 
 
-def wait_for(what: str, tried: object, seconds: float = 20.0) -> None:
+def wait_for(what: str, tried: object, seconds: float = 60.0) -> None:
     """Until ``tried()`` is true. Raises TimeoutError."""
     end = time.monotonic() + seconds
     while not tried():  # type: ignore[operator]

@@ -84,7 +84,7 @@ class Switch:
         """kill -9 of the daemon that forwards; the database stays."""
         number = int((self.folder / "v.pid").read_text())
         os.kill(number, signal.SIGKILL)
-        for _ in range(200):
+        for _ in range(3000):
             # Its first thread may be a zombie while others still hold the lock of its pid file.
             try:
                 threads = len(list(Path(f"/proc/{number}/task").iterdir()))
