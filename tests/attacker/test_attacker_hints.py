@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from andon.records.case import Observation
 from andon.triage.attacker import judge
 from andon.triage.attacker.hints import HINTS, found_in, techniques
 from andon.triage.attacker.vocabulary import folded, is_shared, technique, telling, written
+from spent import spent
 
 SAID = [
     ("command", "vssadmin.exe delete shadows /all /quiet", "T1490"),
@@ -78,11 +77,11 @@ def test_hostile_text_costs_little() -> None:
         "/" * 5000,
         "net user x y " * 400,
     ):
-        began = time.process_time()
-        techniques("command", text)
-        techniques("title", text)
-        worst = max(worst, time.process_time() - began)
-    assert worst < 0.5  # CPU seconds
+        with spent() as cost:
+            techniques("command", text)
+            techniques("title", text)
+        worst = max(worst, cost.seconds)
+    assert worst < 0.5
 
 
 def test_no_kind_of_value_crowds_out_another_and_what_is_left_is_counted() -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Any
 
 from edl_world import Clock, intent, made
 
 from andon.contain.enforcers.edl import application
+from spent import spent
 
 
 def test_ten_thousand_entries_and_five_hundred_readers(tmp_path: Path) -> None:
     one = made(tmp_path, Clock())
     plans = [one.plan(intent(i, f"203.{i >> 16}.{i >> 8 & 255}.{i & 255}")) for i in range(1, 10_001)]
-    begun = time.process_time()
-    one.apply(plans)
-    assert time.process_time() - begun < 5 * 10_000 / 50_000
+    with spent() as cost:
+        one.apply(plans)
+    assert cost.seconds < 5 * 10_000 / 50_000
     snapshot = one.snapshot("ip")
     assert snapshot is not None and snapshot.lines == 10_000
     endpoint = application(one)
@@ -38,6 +38,6 @@ def test_ten_thousand_entries_and_five_hundred_readers(tmp_path: Path) -> None:
                      "server": ("x", 80), "http_version": "1.1"}  # fmt: skip
             await endpoint(scope, receive, send)
 
-    begun = time.process_time()
-    asyncio.run(ask())
-    assert seen == [304] * 500 and time.process_time() - begun < 5 * 500 / 2_000
+    with spent() as cost:
+        asyncio.run(ask())
+    assert seen == [304] * 500 and cost.seconds < 5 * 500 / 2_000

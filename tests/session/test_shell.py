@@ -7,7 +7,6 @@ import base64
 import csv
 import io
 from pathlib import Path
-from time import process_time
 
 import pytest
 import zstandard
@@ -15,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from andon.detect.intel.session import reading, shell, urls, words
+from spent import spent
 
 
 def pattern(text: str) -> str:
@@ -115,9 +115,9 @@ HOSTILE = (
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_text_takes_time_in_proportion_to_its_length(text: str) -> None:
-    begin = process_time()
-    found = reading.of_commands(text)
-    assert process_time() - begin < 1.0
+    with spent() as cost:
+        found = reading.of_commands(text)
+    assert cost.seconds < 1.0
     assert len(found.pattern) < 4 * shell.LONGEST
     assert len(shell.statements(found.pattern)) <= shell.MOST
 
