@@ -57,7 +57,7 @@ def law_of(rows: Packed, weights: np.ndarray, size: np.ndarray, tally: Tally, po
     """What a walk asks for: from ``weights`` (families, ports), ``size`` (families, volumes), expected sources, the
     ``tally`` of the background and the ``popularity`` of the ports."""
     one, by_size = tally
-    whole = float(by_size.sum() + size.sum())
+    whole = float(by_size.sum() + size.sum()) or 1.0  # nobody yet: nothing is divided by none
     volumes = (by_size[1] + 0.5) / (by_size[1] + 0.5).sum()
     # A family of which no source of some volume was seen yet may have one: as background sources are, but rarely.
     every = by_size.sum(axis=0) + 0.5
