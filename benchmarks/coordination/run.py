@@ -64,7 +64,7 @@ def jobs(options: argparse.Namespace) -> Iterator[Job]:
             yield Job("campaigns", (OURS[2],), 22, seed, 30.0, 3.0, label=label)
     if "cost" in wanted:
         for engine in (*ours, *references):
-            # In its first two hours most surveys and old sessions are missing: 20,000 packets/s are what arrives.
+            # In its first two hours most surveys and old sessions are missing: some 17,500 packets/s arrive.
             yield Job("cost", (engine,), 16, 1, 2 / 24, 0.0, rate=45_000 / 65_536, label=label)
 
 
