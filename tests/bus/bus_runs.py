@@ -6,8 +6,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,15 +62,6 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def status(folder: Path, name: str) -> dict[str, Any]:
     return read_status(folder / name) or {}
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 120.0, every: float = 0.05) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(every)
-    return False
 
 
 def segments(store: Path) -> int:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import socket
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 from bus_broker import Broker
-from bus_runs import analyser, count, rows_of, sensor, start, status, stop, wait_until
+from bus_runs import analyser, count, rows_of, sensor, start, status, stop
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "live"))
 
-from live_runs import findings, make_captures
+from live_runs import findings, make_captures, metrics, wait_until
 
 
 def _port() -> int:
@@ -47,12 +46,8 @@ def test_the_analyser_finds_what_the_sensor_finds(tmp_path: Path) -> None:
             'andon_bus_read_lost_total{source="bus"} 0.0',
         )
 
-        def metrics() -> str:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
-                return str(answer.read().decode())
-
         time.sleep(2.5)  # a checkpoint
-        assert wait_until(lambda: all(one in metrics() for one in wanted)), metrics()
+        assert wait_until(lambda: all(one in metrics(port) for one in wanted)), metrics(port)
         # What the engines conclude comes after the rows: stopped before that, a store holds it for the next start.
         told = findings(tmp_path / "tokyo")
         assert wait_until(lambda: findings(tmp_path / "analyser").keys() == told.keys(), seconds=240)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import dask_tasks
 import pytest
+from dask_clusters import wait_for
 
 from andon.run.cluster.errors import ClusterError
 from andon.run.cluster.executors.dask import Dask
@@ -21,11 +21,9 @@ def task(path: str) -> str:
     return json.dumps({"task": "summarise", "partition": {"path": path}})
 
 
-def until(happens: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not happens():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
+def kept(scheduler: Any) -> int:
+    """Results in the memory of workers."""
+    return sum(one.state == "memory" for one in scheduler.tasks.values())
 
 
 def holds(scheduler: Any, worker: str) -> int:
@@ -121,12 +119,12 @@ def test_a_result_that_dies_with_its_worker_is_made_again_on_the_same_cluster(
     before, told = scheduler.id, len(said)
     running = executor.run([f"a{n}" for n in range(8)])
     answers = dict([next(running)])
-    until(lambda: sum(one.state == "memory" for one in scheduler.tasks.values()) >= 5)
+    wait_for(lambda: kept(scheduler) >= 5, 60, "five results in memory")
     holder = max(executor._local.workers.values(), key=lambda one: holds(scheduler, one.worker_address))
     assert holds(scheduler, holder.worker_address) >= 2
     os.kill(holder.pid, signal.SIGKILL)
     # What was in its memory runs again, a second each: now is when nobody has these results.
-    until(lambda: sum(one.state == "memory" for one in scheduler.tasks.values()) < 5)
+    wait_for(lambda: kept(scheduler) < 5, 60, "those of the dead worker are gone")
     answers.update(running)
     assert answers == {n: f"A{n}" for n in range(8)}
     assert executor._local.scheduler.id == before and not any("is lost" in line for line in said[told:])

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,12 @@ def findings(store: Path) -> dict[str, dict[str, Any]]:
             "SELECT id, document FROM findings WHERE engine NOT LIKE 'run.%'"
         ).fetchall()
     return {name: json.loads(document) for name, document in rows}
+
+
+def metrics(port: int) -> str:
+    """What the runner at this port of loopback tells Prometheus."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+        return str(answer.read().decode())
 
 
 def wait_until(condition: Any, seconds: float = 120.0, every: float = 0.05) -> bool:

@@ -9,7 +9,6 @@ import random
 import socket
 import subprocess
 import threading
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,7 +17,7 @@ from typing import Any
 
 import pytest
 from live_files import HEADER, SECOND, frame, record
-from live_runs import COMMAND, wait_until
+from live_runs import COMMAND, metrics, wait_until
 from typer.testing import CliRunner
 
 from andon.cli import app
@@ -69,11 +68,7 @@ def test_a_pipe_is_read_as_it_comes_and_status_and_metrics_say_so(tmp_path: Path
             "andon_journaled_total",
         )
 
-        def metrics() -> str:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
-                return str(answer.read().decode())
-
-        assert wait_until(lambda: all(one in metrics() for one in wanted)), metrics()
+        assert wait_until(lambda: all(one in metrics(port) for one in wanted)), metrics(port)
         process.stdin.write(b"".join(record((T + 100 + n) * SECOND) for n in range(30)))
         process.stdin.close()
         assert process.wait(timeout=120) == 0

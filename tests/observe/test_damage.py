@@ -77,11 +77,11 @@ def test_the_hole_that_a_crash_leaves_is_not_a_million_packets() -> None:
 
 def test_garbage_without_end_is_passed_in_a_moment() -> None:
     noise = random.Random(2).randbytes(1 << 20) * 12
-    begin = time.thread_time()
+    begin = time.process_time()
     got, [(offset, skipped, bounded)] = seqs(pcap(FRAMES) + noise)
     assert len(got) == 300
     assert (offset, skipped, bounded) == (24 + 300 * RECORD, 12 << 20, False)
-    assert time.thread_time() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_fractions_of_a_second_and_more_are_taken_and_counted() -> None:
@@ -127,7 +127,7 @@ def test_all_malformed_captures_are_read_and_counted_in_time(andon_data: Path) -
                 continue
             data = file.read()
             files += 1
-            begin = time.thread_time()
+            begin = time.process_time()
             try:
                 reader = read(io.BytesIO(data))
             except NotACapture as error:
@@ -138,7 +138,7 @@ def test_all_malformed_captures_are_read_and_counted_in_time(andon_data: Path) -
             assert rows == reader.counts.rows
             assert reader.stopped
             assert counted["packets"] == reader.counts.packets
-            assert time.thread_time() - begin < 10, member.name
+            assert time.process_time() - begin < 10, member.name
     assert files == 126
 
 
@@ -193,7 +193,7 @@ def exercise(data: bytes) -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_damaged_bytes_anywhere_are_survived(seed: int) -> None:
     rng = random.Random(seed)
-    begin = time.thread_time()
+    begin = time.process_time()
     for _ in range(150):
         data = bytearray(rng.choice(BASES))
         for _ in range(rng.choice((1, 2, 8, 60))):
@@ -212,7 +212,7 @@ def test_damaged_bytes_anywhere_are_survived(seed: int) -> None:
             if not data:
                 break
         exercise(bytes(data[: rng.randrange(len(data) + 1)] if rng.random() < 0.3 else data))
-    assert time.thread_time() - begin < 20
+    assert time.process_time() - begin < 20
 
 
 @given(

@@ -176,10 +176,3 @@ def _volume(packets: np.ndarray) -> np.ndarray:
     powers = np.log2(np.maximum(packets, 1)).astype(np.int64)
     volume: np.ndarray = np.minimum(powers, VOLUMES - 1)
     return volume
-
-
-def popular(scanners: Scanners) -> np.ndarray:
-    """float64[CODES]: share of each code in the packets of these sources, of which at most 48 count of a port."""
-    packets = np.bincount(scanners.codes, np.minimum(scanners.counts, MOST_PACKETS), minlength=CODES)
-    shares: np.ndarray = packets / max(float(packets.sum()), 1.0)
-    return shares
